@@ -1,0 +1,23 @@
+// Package relay holds the words that the rooms of the data plane share: a Delivery, its durable form as a Kafka
+// record, the topics, and the Journal that writes a record until it is acknowledged. It has no loop of its own; the
+// work is done in the packages below it and wired in cmd/relay.
+//
+// # The way of an event
+//
+// From poll to settled, in order:
+//
+//  1. intake.Group.poll         reads a batch and hands each record to its partition's assignment
+//  2. intake.Decoder.Decode     turns the record into a catalog.Event, or rejects it
+//  3. match.Index.Match         names the webhooks that want it
+//  4. intake.Intake.expand      makes a relay.Delivery of each, as the window has room
+//  5. deliver.Dispatcher.Submit puts it in the lane of its endpoint
+//  6. deliver.lane.attempt      passes the breaker, signs, sends and classifies one HTTP request
+//  7. deliver.Dispatcher.settle decides what follows: settled, retried (retry.Wheel) or diverted (divert.Store)
+//  8. intake.Ledger.Settle      resolves the offset; the contiguous prefix is marked for commit
+//
+// # Order of effects
+//
+// Everywhere: write the next durable record, wait for its acknowledgement, then settle the previous one. A crash in
+// between duplicates a delivery and never loses one. Writes go through a Journal, which goes on until the broker
+// acknowledged: a failed or timed-out produce is unknown, not unwritten.
+package relay

@@ -1,0 +1,158 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sort"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// Topics names the relay's own topics and says how each must be set up.
+type Topics struct {
+	// Prefix is "relay." by default.
+	Prefix string
+	// Delays are the classes of the retry wheel, shortest first.
+	Delays []time.Duration
+	// Partitions of the retry, diverted and attempts topics.
+	Partitions int32
+	// Replication factor; -1 leaves it to the broker.
+	Replication int16
+	// MaxEventBytes is the largest event that is relayed; records that hold one may be EnvelopeBytes larger.
+	MaxEventBytes int
+}
+
+// DefaultDelays are the classes of the retry wheel. A delivery waits out the largest that fits and hops until due,
+// so any due time works; the smallest is the wheel's precision.
+var DefaultDelays = []time.Duration{5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, time.Hour, 6 * time.Hour}
+
+const (
+	// DefaultMaxEventBytes is event.maxBytes.
+	DefaultMaxEventBytes = 10 << 20
+	// EnvelopeBytes is the room for headers and framing around an event in a record of ours.
+	EnvelopeBytes = 64 << 10
+)
+
+// The topics; see DESIGN's table of records for what each holds.
+func (t Topics) Webhooks() string { return t.Prefix + "webhooks" }
+func (t Topics) Diverted() string { return t.Prefix + "diverted" }
+func (t Topics) Attempts() string { return t.Prefix + "attempts" }
+func (t Topics) Jobs() string     { return t.Prefix + "jobs" }
+func (t Topics) Events() string   { return t.Prefix + "events" }
+func (t Topics) Rejected() string { return t.Prefix + "rejected" }
+
+// Retry is the topic of one delay class: relay.retry.5s, relay.retry.2m, relay.retry.1h.
+func (t Topics) Retry(delay time.Duration) string { return t.Prefix + "retry." + DelayName(delay) }
+
+// RetryAll are the retry topics, shortest delay first.
+func (t Topics) RetryAll() []string {
+	names := make([]string, len(t.Delays))
+	for i, d := range t.Delays {
+		names[i] = t.Retry(d)
+	}
+	return names
+}
+
+// DelayName is the shortest text of a delay, as topic names use it.
+func DelayName(d time.Duration) string {
+	for _, unit := range []struct {
+		size time.Duration
+		name string
+	}{{time.Hour, "h"}, {time.Minute, "m"}, {time.Second, "s"}} {
+		if d >= unit.size && d%unit.size == 0 {
+			return strconv.FormatInt(int64(d/unit.size), 10) + unit.name
+		}
+	}
+	return strconv.FormatInt(d.Milliseconds(), 10) + "ms"
+}
+
+// TopicSpec is how one topic must be set up.
+type TopicSpec struct {
+	Name       string
+	Partitions int32
+	Configs    map[string]string
+	// Compacted topics are keyed state: their partition count must never change.
+	Compacted bool
+}
+
+const day = 24 * time.Hour
+
+// Specs lists the relay's own topics.
+func (t Topics) Specs() []TopicSpec {
+	maxBytes := strconv.Itoa(t.MaxEventBytes + EnvelopeBytes)
+	compact := func(extra map[string]string) map[string]string {
+		c := map[string]string{
+			"cleanup.policy": "compact",
+			// A broker that also applies time retention would delete state that is merely old.
+			"retention.ms":              "-1",
+			"min.cleanable.dirty.ratio": "0.1",
+			"segment.ms":                millis(time.Hour),
+			"max.compaction.lag.ms":     millis(day),
+			"delete.retention.ms":       millis(TombstoneRetention),
+		}
+		for k, v := range extra {
+			c[k] = v
+		}
+		return c
+	}
+	specs := []TopicSpec{
+		{Name: t.Webhooks(), Partitions: 1, Compacted: true, Configs: compact(nil)},
+		{Name: t.Diverted(), Partitions: t.Partitions, Compacted: true, Configs: compact(map[string]string{"max.message.bytes": maxBytes})},
+		{Name: t.Jobs(), Partitions: 1, Compacted: true, Configs: compact(nil)},
+		{Name: t.Attempts(), Partitions: t.Partitions, Configs: map[string]string{"cleanup.policy": "delete", "retention.ms": millis(7 * day)}},
+		{Name: t.Events(), Partitions: 1, Configs: map[string]string{"cleanup.policy": "delete", "retention.ms": millis(7 * day)}},
+		{Name: t.Rejected(), Partitions: 1, Configs: map[string]string{"cleanup.policy": "delete", "retention.ms": millis(30 * day), "max.message.bytes": maxBytes}},
+	}
+	for _, delay := range t.Delays {
+		specs = append(specs, TopicSpec{Name: t.Retry(delay), Partitions: t.Partitions, Configs: map[string]string{
+			"cleanup.policy": "delete",
+			// Waiting deliveries are never deleted by time; what is done is trimmed below the committed offset.
+			"retention.ms": "-1", "retention.bytes": "-1",
+			// Due times count from the broker's clock, so that no producer's clock matters.
+			"message.timestamp.type": "LogAppendTime",
+			"max.message.bytes":      maxBytes,
+		}})
+	}
+	return specs
+}
+
+// TombstoneRetention is delete.retention.ms of the compacted topics: a copy older than this may have missed a
+// tombstone and must not be trusted.
+const TombstoneRetention = 7 * day
+
+func millis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+// CreateTopics creates those that are missing and leaves the others as they are. It returns the names it created.
+func CreateTopics(ctx context.Context, admin *kadm.Client, replication int16, specs []TopicSpec) ([]string, error) {
+	existing, err := admin.ListTopics(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list topics: %w", err)
+	}
+	var created []string
+	for _, spec := range specs {
+		if existing.Has(spec.Name) {
+			continue
+		}
+		configs := make(map[string]*string, len(spec.Configs))
+		for k, v := range spec.Configs {
+			configs[k] = &v
+		}
+		resp, err := admin.CreateTopic(ctx, spec.Partitions, replication, configs, spec.Name)
+		if err == nil {
+			err = resp.Err
+		}
+		switch {
+		case errors.Is(err, kerr.TopicAlreadyExists): // another instance was faster
+		case err != nil:
+			return created, fmt.Errorf("create topic %s: %w", spec.Name, err)
+		default:
+			created = append(created, spec.Name)
+		}
+	}
+	sort.Strings(created)
+	return created, nil
+}
