@@ -89,6 +89,7 @@ type Integration struct {
 	Created     time.Time         `json:"created"`
 	Updated     time.Time         `json:"updated"`
 	Revision    int64             `json:"revision"`
+	Fingerprint string            `json:"fingerprint,omitempty"` // see Webhook.Fingerprint
 }
 
 // Endpoint is where the deliveries of a webhook go, with overrides and the integration resolved. Lane and breaker

@@ -3,6 +3,7 @@ package catalog
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -51,6 +52,9 @@ type Webhook struct {
 	Updated time.Time `json:"updated"`
 	// Revision counts the writes of this webhook from 1; it is also the ETag.
 	Revision int64 `json:"revision"`
+	// Fingerprint of the request that made it under an Idempotency-Key, which tells a repeat from another request
+	// under the same key. Not part of the API's resource.
+	Fingerprint string `json:"fingerprint,omitempty"`
 }
 
 // Platform is the dialect that made a webhook.
@@ -122,6 +126,9 @@ func (r Retry) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON reads the API's form; an unknown name or an unparsable duration is an error that names it.
 func (r *Retry) UnmarshalJSON(b []byte) error {
+	if string(b) == "null" {
+		return nil
+	}
 	var name string
 	if json.Unmarshal(b, &name) == nil {
 		if _, ok := namedSchedules[name]; !ok {
@@ -233,6 +240,9 @@ func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(time.Durat
 
 // UnmarshalJSON reads Go's text form.
 func (d *Duration) UnmarshalJSON(b []byte) error {
+	if string(b) == "null" {
+		return nil
+	}
 	var text string
 	if err := json.Unmarshal(b, &text); err != nil {
 		return fmt.Errorf("a duration is text such as \"15s\": %w", err)
@@ -276,23 +286,24 @@ func (s *Suspension) Drains(epoch int64) bool {
 	return true
 }
 
-// Clone returns a copy that may be changed without touching the receiver.
+// Clone returns a copy that may be changed without touching the receiver. An empty list stays an empty list and does
+// not become an absent one: no events and the default events are different things.
 func (w *Webhook) Clone() *Webhook {
 	c := *w
-	c.Metadata = append(json.RawMessage(nil), w.Metadata...)
-	c.Events = append([]string(nil), w.Events...)
-	c.Domains = append([]string(nil), w.Domains...)
-	c.Filter = append(json.RawMessage(nil), w.Filter...)
+	c.Metadata = slices.Clone(w.Metadata)
+	c.Events = slices.Clone(w.Events)
+	c.Domains = slices.Clone(w.Domains)
+	c.Filter = slices.Clone(w.Filter)
 	c.Headers = cloneMap(w.Headers)
 	c.Auth = w.Auth.clone()
-	c.Signing.Secrets = append([]SigningSecret(nil), w.Signing.Secrets...)
-	c.Retry.Custom = append([]time.Duration(nil), w.Retry.Custom...)
-	c.FailureHandling.ActOnStatusCodes = append([]string(nil), w.FailureHandling.ActOnStatusCodes...)
+	c.Signing.Secrets = slices.Clone(w.Signing.Secrets)
+	c.Retry.Custom = slices.Clone(w.Retry.Custom)
+	c.FailureHandling.ActOnStatusCodes = slices.Clone(w.FailureHandling.ActOnStatusCodes)
 	if w.Alert != nil {
 		alert := *w.Alert
 		c.Alert = &alert
 	}
-	c.Overrides = append([]Override(nil), w.Overrides...)
+	c.Overrides = slices.Clone(w.Overrides)
 	for i := range c.Overrides {
 		o := &c.Overrides[i]
 		o.Headers = cloneMap(o.Headers)
