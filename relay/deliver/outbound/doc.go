@@ -1,0 +1,45 @@
+// Package outbound sends one HTTP request to a receiver that nobody vouches for, and says in one word what came of
+// it. It is a guarded client: a webhook's URL can never make it talk to an address that the operator's policy
+// denies, and no receiver can make it wait, read or remember more than the bounds below.
+//
+// It does not sign, schedule, retry or judge. Whether a status is a success, and what follows from a Result, is the
+// caller's; so are the headers, authentication included, except for client certificates, which belong to the
+// connection. It follows no redirect, inflates no body and uses no proxy.
+//
+// # One attempt
+//
+// Client.Do looks up the target of the endpoint (URL checked, TLS material parsed: once, then remembered), takes an
+// idle connection of the target's pool or dials one, writes the request, reads status, headers and at most
+// maxBodyBytes of the body, and classifies. One deadline covers all of it, the lookup of the name and the end of the
+// body included: a receiver that answers 200 and then stalls in the body has timed out.
+//
+// The dial resolves the name, has the policy vet every address of the answer (one that is denied refuses them all),
+// connects to an address that was vetted, never to the name, and makes the TLS handshake. The socket's control hook
+// asks the policy once more about the concrete address.
+//
+// HTTP/1.1 is preferred; fasthttp writes and parses it, on connections that this package pools itself, because an
+// attempt must know its connection: whether it is fresh, whether a byte was received, and how to end it when the
+// caller's context ends. Receivers that speak only HTTP/2 are found by ALPN and served through net/http on the same
+// dial.
+//
+// # Sent once
+//
+// A request is written to a second connection only if the first one came from the pool and was closed before the
+// first byte of a response: the receiver closed it while idle. That happens at most once per attempt. On a fresh
+// connection, or after any byte of a response, nothing is ever written again.
+//
+// # Bounds
+//
+// Time: the attempt's deadline. Memory: maxHeaderBytes, and nothing of the body but its first KeptBodyBytes. Traffic:
+// maxResponseBytes. Connections under way are bounded by the caller's concurrency, idle ones and targets by Options.
+//
+// # Ownership
+//
+// A connection belongs to the attempt that took it until it is put back; the pool's mutex guards the idle ones only.
+// Client.mu guards the targets and their order of use. sockets knows every open socket, so that Close can end them.
+// There is one goroutine, the sweeper, which closes what has been idle too long; Close waits for it. Nothing here
+// is durable: a crash loses connections and what was learned about protocols.
+//
+// Read client.go first (an attempt from end to end), then target.go, dial.go and resolve.go (the guard), pool.go and
+// socket.go (connections), exchange.go and http2.go (the two protocols), result.go (what came of it).
+package outbound

@@ -1,0 +1,65 @@
+package payload
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tidwall/gjson"
+)
+
+// maxDepth is how deep JSON may be nested: encoding/json's own limit, so that what is spliced can be read by it.
+const maxDepth = 10_000
+
+// isJSON reports whether data is one JSON text, without decoding it. Of 600 B it costs 0.4 µs with gjson where
+// encoding/json needs 1.8 µs; it is paid by each attempt of a format that splices data, because the event is shared
+// and immutable and has no place to remember the answer.
+//
+// gjson recurses without a limit, so megabytes of "[" would overflow the stack and end the process. Text with more
+// than maxDepth brackets, which is the most that it can be nested, is therefore left to encoding/json, which stops
+// at that depth.
+//
+// Strings that are not valid UTF-8 pass, as in both libraries: the bytes are the platform's and are kept.
+func isJSON(data []byte) bool {
+	if bytes.Count(data, []byte{'['})+bytes.Count(data, []byte{'{'}) > maxDepth {
+		return json.Valid(data)
+	}
+	return gjson.ValidBytes(data)
+}
+
+// isJSONType reports whether a media type declares JSON: subtype json, or the suffix +json. None declared means JSON.
+func isJSONType(mediaType string) bool {
+	base, _, _ := strings.Cut(mediaType, ";")
+	base = strings.TrimSpace(base)
+	if base == "" {
+		return true
+	}
+	_, subtype, _ := strings.Cut(base, "/")
+	if i := strings.LastIndexByte(subtype, '+'); i >= 0 {
+		subtype = subtype[i+1:]
+	}
+	return strings.EqualFold(subtype, "json")
+}
+
+// appendString appends s as a JSON string. Invalid UTF-8 becomes U+FFFD.
+func appendString(dst []byte, s string) []byte { return gjson.AppendJSONString(dst, s) }
+
+// appendField appends ,"name":"value". Names are constants of this package and need no escaping.
+func appendField(dst []byte, name, value string) []byte {
+	dst = append(dst, `,"`...)
+	dst = append(dst, name...)
+	dst = append(dst, `":`...)
+	return appendString(dst, value)
+}
+
+// appendTime appends t as RFC 3339 in UTC, with as many digits of the second as it has. RFC 3339 has no years beyond
+// 9999, which come from a platform that mixed up its units.
+func appendTime(dst []byte, t time.Time) ([]byte, error) {
+	t = t.UTC()
+	if year := t.Year(); year < 0 || year > 9999 {
+		return dst, fmt.Errorf("%w: the event's time is in the year %d", ErrFormat, year)
+	}
+	return t.AppendFormat(dst, time.RFC3339Nano), nil
+}
