@@ -6,14 +6,14 @@
 //
 // From poll to settled, in order:
 //
-//  1. intake.Group.poll         reads a batch and hands each record to its partition's assignment
-//  2. intake.Decoder.Decode     turns the record into a catalog.Event, or rejects it
-//  3. match.Index.Match         names the webhooks that want it
-//  4. intake.Intake.expand      makes a relay.Delivery of each, as the window has room
-//  5. deliver.Dispatcher.Submit puts it in the lane of its endpoint
-//  6. deliver.lane.attempt      passes the breaker, signs, sends and classifies one HTTP request
-//  7. deliver.Dispatcher.settle decides what follows: settled, retried (retry.Wheel) or diverted (divert.Store)
-//  8. intake.Ledger.Settle      resolves the offset; the contiguous prefix is marked for commit
+//  1. intake.Group.pollLoop      reads a batch and hands each record to its partition's assignment
+//  2. envelope.Decoder.Decode    turns the record into a catalog.Event, or rejects it
+//  3. match.Index.Match          names the webhooks that want it
+//  4. intake.Intake.expand       makes a relay.Delivery of each, as the window has room
+//  5. deliver.Dispatcher.Submit  puts it in the lane of its endpoint
+//  6. deliver.Dispatcher.attempt passes the breaker, signs, sends and classifies one HTTP request
+//  7. deliver.Dispatcher.settle  decides what follows: settled, retried (retry.Wheel) or diverted (divert.Store)
+//  8. intake.Entry.Settle        resolves the offset; the contiguous prefix is marked for commit
 //
 // # Order of effects
 //

@@ -1,0 +1,90 @@
+package deliver
+
+import (
+	"encoding/json"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"eventrelay/relay"
+	"eventrelay/relay/deliver/outbound"
+)
+
+// AttemptLog writes one record per attempt to relay.attempts: metadata and the first KiB of the response, never the
+// request body. It is best effort: when the producer falls behind, records are shed and counted. The record of a
+// dropped delivery is the exception, it goes through the journal.
+type AttemptLog struct {
+	client  *kgo.Client
+	journal *relay.Journal
+	topic   string
+	buffer  int64
+	pending atomic.Int64
+	shed    prometheus.Counter
+}
+
+// attemptBuffer bounds the attempt records that wait to be written: about 1.5 KiB each, 15 MiB in all.
+const attemptBuffer = 10_000
+
+// NewAttemptLog writes with client; the journal takes the records that must not be lost.
+func NewAttemptLog(client *kgo.Client, journal *relay.Journal, topic string, reg prometheus.Registerer) *AttemptLog {
+	a := &AttemptLog{client: client, journal: journal, topic: topic, buffer: attemptBuffer,
+		shed: prometheus.NewCounter(prometheus.CounterOpts{Name: "relay_attempts_shed_total", Help: "Attempt records that were not written because the producer fell behind."})}
+	reg.MustRegister(a.shed)
+	return a
+}
+
+// attemptRecord is the value of a record in relay.attempts.
+type attemptRecord struct {
+	UID        string  `json:"uid"`
+	Tenant     string  `json:"tenant"`
+	DeliveryID string  `json:"deliveryId"`
+	WebhookID  string  `json:"webhookId"`
+	EventID    string  `json:"eventId,omitempty"`
+	EventType  string  `json:"eventType"`
+	Attempt    int     `json:"attempt"`
+	At         string  `json:"at"`
+	LatencyMS  float64 `json:"latencyMs"`
+	Status     int     `json:"status,omitempty"`
+	Error      string  `json:"error,omitempty"`
+	Outcome    Action  `json:"outcome"`
+	Reason     string  `json:"reason,omitempty"`
+	RetryInMS  int64   `json:"retryInMs,omitempty"`
+	Response   string  `json:"response,omitempty"`
+}
+
+func (a *AttemptLog) record(d *relay.Delivery, attempt int, res outbound.Result, next Next) *kgo.Record {
+	value, err := json.Marshal(attemptRecord{
+		UID: d.UID, Tenant: d.Event.Tenant, DeliveryID: d.ID, WebhookID: d.WebhookID, EventID: d.Event.ID, EventType: d.Event.Type,
+		Attempt: attempt, At: time.Now().UTC().Format(time.RFC3339Nano), LatencyMS: float64(res.Latency.Microseconds()) / 1000,
+		Status: res.Status, Error: lastError(res), Outcome: next.Action, Reason: string(next.Reason), RetryInMS: next.Wait.Milliseconds(),
+		Response: strings.ToValidUTF8(string(res.Body), "\uFFFD"),
+	})
+	if err != nil {
+		panic("deliver: attempt record: " + err.Error()) // strings and numbers only
+	}
+	return &kgo.Record{Topic: a.topic, Key: []byte(d.UID), Value: value}
+}
+
+// Write records an attempt that was just made and not yet counted in d.
+func (a *AttemptLog) Write(d *relay.Delivery, res outbound.Result, next Next) {
+	if a.pending.Add(1) > a.buffer {
+		a.pending.Add(-1)
+		a.shed.Inc()
+		return
+	}
+	a.client.TryProduce(nil, a.record(d, d.Attempts+1, res, next), func(_ *kgo.Record, err error) { //nolint:staticcheck // nil: the client's own context
+		a.pending.Add(-1)
+		if err != nil {
+			a.shed.Inc()
+		}
+	})
+}
+
+// WriteDropped records a delivery that is dropped by its webhook's failure handling; acked is called when the
+// record is durable.
+func (a *AttemptLog) WriteDropped(d *relay.Delivery, res outbound.Result, next Next, acked func()) {
+	a.journal.Write(a.record(d, d.Attempts, res, next), acked)
+}

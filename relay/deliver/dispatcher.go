@@ -1,0 +1,354 @@
+package deliver
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"eventrelay/catalog"
+	"eventrelay/relay"
+	"eventrelay/relay/deliver/breaker"
+	"eventrelay/relay/deliver/outbound"
+	"eventrelay/relay/divert"
+)
+
+// Webhooks is the registry, as far as deliveries need it.
+type Webhooks interface {
+	// Webhook returns the webhook as it is now with its suspension and integration; nil when it was deleted.
+	Webhook(uid string) (*catalog.Webhook, *catalog.Suspension, *catalog.Integration)
+	// Suspend suspends a webhook and returns the epoch; it is idempotent while the suspension is active.
+	Suspend(ctx context.Context, uid, reason, lastFailure string) (*catalog.Suspension, error)
+}
+
+// Retrier keeps a delivery until it is due. acked is called when its record is durable.
+type Retrier interface {
+	Enqueue(d *relay.Delivery, wait time.Duration, acked func())
+}
+
+// Diverter keeps deliveries for an operator.
+type Diverter interface {
+	Put(d *relay.Delivery, why divert.Why, acked func())
+	// Resolve removes the entry that a successful resend came from.
+	Resolve(d *relay.Delivery, acked func())
+	// Release makes the entry of a cancelled resend plain diverted again.
+	Release(d *relay.Delivery, acked func())
+}
+
+// Options configure a Dispatcher. Fields without a default are required.
+type Options struct {
+	Webhooks Webhooks
+	Client   *outbound.Client
+	Retry    Retrier
+	Divert   Diverter
+	Attempts *AttemptLog
+	Breaker  breaker.Settings
+	// Contended reports that others wait for room in the window; Share is how many fresh deliveries one endpoint
+	// may hold while they do.
+	Contended func() bool
+	Share     int
+	// Instances is how many instances are live: limits of endpoints are divided by it. Default: one.
+	Instances func() int
+	// HandOffAfter is the age at which a first attempt that has not begun is handed off. Default 5 s.
+	HandOffAfter time.Duration
+	// SmallestDelay is the shortest class of the retry wheel.
+	SmallestDelay time.Duration
+	// OnReport, when set, sees every outcome; OnBreaker every transition. Both must not block.
+	OnReport  func(Report)
+	OnBreaker func(endpoint string, c breaker.Change)
+
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+const (
+	defaultHandOffAfter = 5 * time.Second
+	sweepEvery          = 250 * time.Millisecond
+	// targetsKept bounds the compiled targets that are cached; the cache is dropped when it is full.
+	targetsKept = 100_000
+)
+
+// Dispatcher routes tasks into lanes and carries out what follows. See the package comment.
+type Dispatcher struct {
+	o       Options
+	metrics *metrics
+
+	ctx  context.Context // of suspensions and their retries; ends at Close
+	stop context.CancelFunc
+	work sync.WaitGroup // attempts and suspensions
+
+	lanesMu sync.RWMutex
+	lanes   map[string]*lane
+
+	targetsMu sync.RWMutex
+	targets   map[targetKey]*target
+}
+
+type targetKey struct{ uid, office string }
+
+// New returns a dispatcher that is ready for Submit. Run and Close belong to the caller.
+func New(o Options) *Dispatcher {
+	if o.HandOffAfter == 0 {
+		o.HandOffAfter = defaultHandOffAfter
+	}
+	if o.Instances == nil {
+		o.Instances = func() int { return 1 }
+	}
+	if o.OnReport == nil {
+		o.OnReport = func(Report) {}
+	}
+	if o.OnBreaker == nil {
+		o.OnBreaker = func(string, breaker.Change) {}
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	d := &Dispatcher{o: o, ctx: ctx, stop: stop, lanes: map[string]*lane{}, targets: map[targetKey]*target{}}
+	d.metrics = newMetrics(d, o.Registerer)
+	return d
+}
+
+// Submit takes over a task. It returns at once, except while the producer's buffer is full.
+func (d *Dispatcher) Submit(t *Task) {
+	webhook, suspension, integration := d.o.Webhooks.Webhook(t.Delivery.UID)
+	now := time.Now()
+	t.submitted = now
+	if next := routed(t.Delivery, webhook, suspension, now); next.Action != ActionSend {
+		d.settle(t, webhook, next, outbound.Result{})
+		return
+	}
+	if t.Refused != nil {
+		t.Delivery.LastError = t.Refused.Error()
+		d.settle(t, webhook, Next{Action: ActionDivert, Reason: divert.ReasonFilterError}, outbound.Result{})
+		return
+	}
+	tgt := d.target(webhook, integration, t.Delivery.Event.Office)
+	switch {
+	case tgt.err != nil:
+		t.Delivery.LastError = tgt.err.Error()
+		d.settle(t, webhook, Next{Action: ActionDivert, Reason: divert.ReasonInvalid}, outbound.Result{})
+		return
+	case !tgt.endpoint.Enabled:
+		d.settle(t, webhook, Next{Action: ActionCancel}, outbound.Result{})
+		return
+	}
+	d.enqueue(t, tgt, now)
+}
+
+// enqueue puts the task into its lane, or hands it off where the lane cannot take it.
+func (d *Dispatcher) enqueue(t *Task, tgt *target, now time.Time) {
+	for {
+		l := d.lane(tgt.endpoint.Key)
+		l.mu.Lock()
+		if l.evicted {
+			l.mu.Unlock()
+			continue
+		}
+		l.lastUsed = now
+		l.configure(tgt.endpoint.Concurrency, tgt.endpoint.RateLimit, d.o.Instances())
+		if l.admit(t, now, d.o.Contended(), d.o.Share) == admitPostpone {
+			wait := l.pace(now, max(l.blocked(now), l.drainTime(), d.o.SmallestDelay))
+			l.mu.Unlock()
+			d.postpone(t, wait)
+			return
+		}
+		l.queues[t.Share].push(t)
+		if t.Share == Fresh {
+			l.held++
+		}
+		d.pump(l, now)
+		l.mu.Unlock()
+		return
+	}
+}
+
+// pump starts as many attempts as may start. Callers hold l.mu.
+func (d *Dispatcher) pump(l *lane, now time.Time) {
+	for {
+		t, wait := l.next(now)
+		if t == nil {
+			if wait > 0 && l.wake == nil {
+				l.wake = time.AfterFunc(wait, func() {
+					l.mu.Lock()
+					defer l.mu.Unlock()
+					l.wake = nil
+					d.pump(l, time.Now())
+				})
+			}
+			return
+		}
+		d.work.Add(1)
+		go d.run(l, t)
+	}
+}
+
+// run makes attempts until the lane has nothing that may start, so that a busy lane keeps its goroutines.
+func (d *Dispatcher) run(l *lane, t *Task) {
+	defer d.work.Done()
+	for t != nil {
+		d.attempt(l, t)
+		now := time.Now()
+		l.mu.Lock()
+		l.running--
+		l.lastUsed = now
+		if t.Share == Fresh {
+			l.held--
+		}
+		t, _ = l.next(now)
+		// After a success the slow start may allow more than this goroutine; after a pause the timer must be set.
+		d.pump(l, now)
+		l.mu.Unlock()
+	}
+}
+
+// HandOff hands off the tasks of an owner that have not begun, without an attempt.
+func (d *Dispatcher) HandOff(owner any) {
+	for _, t := range d.recall(func(t *Task) bool { return t.Owner == owner }) {
+		d.postpone(t, d.o.SmallestDelay)
+	}
+}
+
+// Postpone hands off a task that was never submitted.
+func (d *Dispatcher) Postpone(t *Task) { d.postpone(t, d.o.SmallestDelay) }
+
+// Drop forgets the tasks of an owner that lost its partition: the next owner reads them again.
+func (d *Dispatcher) Drop(owner any) {
+	for _, t := range d.recall(func(t *Task) bool { return t.Owner == owner }) {
+		t.Done()
+	}
+}
+
+func (d *Dispatcher) recall(match func(*Task) bool) []*Task {
+	var tasks []*Task
+	for _, l := range d.allLanes() {
+		l.mu.Lock()
+		tasks = append(tasks, l.recall(match)...)
+		l.mu.Unlock()
+	}
+	return tasks
+}
+
+// recall takes matching tasks out of both queues. Callers hold mu.
+func (l *lane) recall(match func(*Task) bool) []*Task {
+	fresh := l.queues[Fresh].removeIf(match)
+	l.held -= len(fresh)
+	return append(fresh, l.queues[Backlog].removeIf(match)...)
+}
+
+// Run hands off what has waited too long and evicts idle lanes, until ctx ends.
+func (d *Dispatcher) Run(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			d.sweep(now)
+		}
+	}
+}
+
+func (d *Dispatcher) sweep(now time.Time) {
+	for _, l := range d.allLanes() {
+		l.mu.Lock()
+		base := max(l.drainTime(), d.o.SmallestDelay)
+		aged := l.recall(func(t *Task) bool { return now.Sub(t.waitsSince()) > d.o.HandOffAfter })
+		waits := make([]time.Duration, len(aged))
+		for i := range aged {
+			waits[i] = l.pace(now, base)
+		}
+		idle := l.idle(now)
+		l.mu.Unlock()
+		for i, t := range aged {
+			d.postpone(t, waits[i])
+		}
+		if idle {
+			d.evict(l, now)
+		}
+	}
+}
+
+func (d *Dispatcher) evict(l *lane, now time.Time) {
+	d.lanesMu.Lock()
+	defer d.lanesMu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.idle(now) {
+		l.evicted = true
+		delete(d.lanes, l.key)
+	}
+}
+
+func (d *Dispatcher) lane(key string) *lane {
+	d.lanesMu.RLock()
+	l := d.lanes[key]
+	d.lanesMu.RUnlock()
+	if l != nil {
+		return l
+	}
+	d.lanesMu.Lock()
+	defer d.lanesMu.Unlock()
+	if l = d.lanes[key]; l == nil {
+		settings := d.o.Breaker
+		settings.OnChange = func(c breaker.Change) {
+			d.o.Log.Info("breaker", "endpoint", key, "from", string(c.From), "to", string(c.To), "reason", string(c.Reason), "until", c.Until)
+			d.o.OnBreaker(key, c)
+		}
+		l = &lane{key: key, breaker: breaker.New(settings)}
+		d.lanes[key] = l
+	}
+	return l
+}
+
+func (d *Dispatcher) allLanes() []*lane {
+	d.lanesMu.RLock()
+	defer d.lanesMu.RUnlock()
+	list := make([]*lane, 0, len(d.lanes))
+	for _, l := range d.lanes {
+		list = append(list, l)
+	}
+	return list
+}
+
+// target compiles a webhook for an office, or finds it compiled. Snapshots are immutable, so that identity says
+// whether the cached one is current.
+func (d *Dispatcher) target(w *catalog.Webhook, in *catalog.Integration, office string) *target {
+	if len(w.Overrides) == 0 {
+		office = ""
+	}
+	key := targetKey{w.UID, office}
+	d.targetsMu.RLock()
+	t := d.targets[key]
+	d.targetsMu.RUnlock()
+	if t != nil && t.webhook == w && t.integration == in {
+		return t
+	}
+	t = compileTarget(w, in, office)
+	d.targetsMu.Lock()
+	defer d.targetsMu.Unlock()
+	if len(d.targets) >= targetsKept {
+		clear(d.targets)
+	}
+	d.targets[key] = t
+	return t
+}
+
+// Close waits until ctx ends for attempts and suspensions, then cancels what is left. Call it when every owner has
+// drained.
+func (d *Dispatcher) Close(ctx context.Context) error {
+	idle := make(chan struct{})
+	go func() {
+		d.work.Wait()
+		close(idle)
+	}()
+	defer d.stop()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+	}
+	d.stop()
+	<-idle
+	return context.Cause(ctx)
+}

@@ -1,0 +1,186 @@
+package deliver
+
+import (
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"eventrelay/relay/deliver/breaker"
+)
+
+// lane is the way to one endpoint: two queues, a bound on attempts under way, a rate limit, a breaker, and the
+// pacing of what cannot start now.
+//
+// mu guards every field below it. The breaker is asked with mu held and never calls back.
+type lane struct {
+	key     string
+	breaker *breaker.Breaker
+
+	mu        sync.Mutex
+	queues    [2]queue // by Share
+	held      int      // fresh deliveries queued or under way: what counts against the share of the window
+	running   int
+	limit     int           // attempts under way at most, before slow start
+	limiter   *rate.Limiter // nil: no rate limit
+	rate      float64       // attempts per second that limiter was made for
+	notBefore time.Time     // the receiver asked for a pause (Retry-After)
+	nextSlot  time.Time     // when the next postponed delivery may come back, see pace
+	turn      int           // counts starts, for the shares
+	latency   time.Duration // of attempts, moving average
+	lastUsed  time.Time
+	wake      *time.Timer // starts the lane again when the rate limit or a pause allows
+	evicted   bool        // no longer in the dispatcher's map: get another one
+}
+
+const (
+	// backlogTurn: every fourth start is a retry, resend or replay while fresh deliveries wait.
+	backlogTurn = 4
+	// backlogQueue bounds the retries that wait in a lane, in multiples of its concurrency; more are postponed.
+	backlogQueue = 4
+	// slotEvery paces postponed deliveries of one endpoint: at most 500 rewrites a second, however many pend.
+	slotEvery = 2 * time.Millisecond
+	// maxPostpone bounds one postponement, so that a breaker closed by hand is noticed.
+	maxPostpone = 10 * time.Minute
+)
+
+// queue is a first-in first-out list of tasks.
+type queue struct{ tasks []*Task }
+
+func (q *queue) len() int     { return len(q.tasks) }
+func (q *queue) push(t *Task) { q.tasks = append(q.tasks, t) }
+func (q *queue) head() *Task  { return q.tasks[0] }
+
+func (q *queue) pop() *Task {
+	t := q.tasks[0]
+	q.tasks[0] = nil
+	if q.tasks = q.tasks[1:]; len(q.tasks) == 0 {
+		q.tasks = nil // lets an idle lane give its memory back
+	}
+	return t
+}
+
+// removeIf takes out the tasks for which match is true.
+func (q *queue) removeIf(match func(*Task) bool) []*Task {
+	var removed []*Task
+	kept := q.tasks[:0]
+	for _, t := range q.tasks {
+		if match(t) {
+			removed = append(removed, t)
+		} else {
+			kept = append(kept, t)
+		}
+	}
+	clear(q.tasks[len(kept):])
+	q.tasks = kept
+	return removed
+}
+
+// blocked is how long no attempt can start: the breaker is open, or the receiver asked for a pause. Callers hold mu.
+func (l *lane) blocked(now time.Time) time.Duration {
+	wait := l.notBefore.Sub(now)
+	if l.breaker.State().State == breaker.Open {
+		wait = max(wait, l.breaker.Wait())
+	}
+	return max(wait, 0)
+}
+
+// configure applies the endpoint's limits as they are now. Callers hold mu.
+func (l *lane) configure(concurrency int, ratePerSecond float64, instances int) {
+	l.limit = max(1, concurrency/max(instances, 1))
+	if ratePerSecond /= float64(max(instances, 1)); ratePerSecond == l.rate {
+		return
+	}
+	l.rate, l.limiter = ratePerSecond, nil
+	if ratePerSecond > 0 {
+		l.limiter = rate.NewLimiter(rate.Limit(ratePerSecond), max(1, int(ratePerSecond/10)))
+	}
+}
+
+// verdict of admitting a task to a lane.
+type verdict uint8
+
+const (
+	admitQueue    verdict = iota // it waits in the lane
+	admitPostpone                // it goes to the retry wheel, without an attempt
+)
+
+// admit decides whether a task may wait in the lane. share is how many fresh deliveries one endpoint may hold while
+// others wait for room in the window. Callers hold mu.
+func (l *lane) admit(t *Task, now time.Time, contended bool, share int) verdict {
+	switch {
+	case l.blocked(now) > 0:
+		return admitPostpone
+	case t.Share == Backlog && l.queues[Backlog].len() >= backlogQueue*max(l.limit, 4):
+		return admitPostpone
+	case t.Share == Fresh && contended && l.held >= max(share, l.limit):
+		return admitPostpone
+	}
+	return admitQueue
+}
+
+// next takes the task that may start now, or nil. wait is set when the rate limit is what holds it back. Callers
+// hold mu.
+func (l *lane) next(now time.Time) (t *Task, wait time.Duration) {
+	fresh, backlog := &l.queues[Fresh], &l.queues[Backlog]
+	if fresh.len()+backlog.len() == 0 || l.running >= l.breaker.Concurrency(l.limit) {
+		return nil, 0
+	}
+	if l.blocked(now) > 0 {
+		return nil, 0 // the queue was flushed, or is about to be
+	}
+	if l.limiter != nil {
+		if r := l.limiter.ReserveN(now, 1); r.DelayFrom(now) > 0 {
+			wait = r.DelayFrom(now)
+			r.CancelAt(now)
+			return nil, wait
+		}
+	}
+	l.running++
+	l.turn++
+	if fresh.len() == 0 || (backlog.len() > 0 && l.turn%backlogTurn == 0) {
+		return backlog.pop(), 0
+	}
+	return fresh.pop(), 0
+}
+
+// pace gives the time until a postponed delivery may come back: not before base, with full jitter, and never more
+// than one delivery in slotEvery, so that the rewrites of 300 000 pending deliveries stay bounded. Callers hold mu.
+func (l *lane) pace(now time.Time, base time.Duration) time.Duration {
+	base = min(base, maxPostpone)
+	wait := base + time.Duration(rand.Int64N(int64(max(base/2, time.Second))))
+	slot := l.nextSlot
+	if at := now.Add(base); slot.Before(at) {
+		slot = at
+	}
+	l.nextSlot = slot.Add(slotEvery)
+	return max(wait, slot.Sub(now))
+}
+
+// drainTime estimates how long what is queued takes. Callers hold mu.
+func (l *lane) drainTime() time.Duration {
+	queued := l.queues[Fresh].len() + l.queues[Backlog].len() + l.running
+	estimate := l.latency * time.Duration(queued) / time.Duration(max(l.limit, 1))
+	if l.rate > 0 {
+		estimate = max(estimate, time.Duration(float64(queued)/l.rate*float64(time.Second)))
+	}
+	return estimate
+}
+
+// observe adds a latency to the moving average. Callers hold mu.
+func (l *lane) observe(latency time.Duration) {
+	if l.latency == 0 {
+		l.latency = latency
+	}
+	l.latency += (latency - l.latency) / 8
+}
+
+// idle reports that the lane holds nothing worth keeping. Callers hold mu.
+func (l *lane) idle(now time.Time) bool {
+	return l.running == 0 && l.queues[Fresh].len()+l.queues[Backlog].len() == 0 &&
+		now.Sub(l.lastUsed) > laneIdle && now.After(l.notBefore) && l.breaker.Idle()
+}
+
+// laneIdle is how long an unused lane is kept, so that connections and counts survive short pauses.
+const laneIdle = time.Minute

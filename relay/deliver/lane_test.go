@@ -1,0 +1,105 @@
+package deliver
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"eventrelay/relay"
+	"eventrelay/relay/deliver/breaker"
+)
+
+func testLane() *lane {
+	l := &lane{key: "w/1", breaker: breaker.New(breaker.Settings{})}
+	l.configure(4, 0, 1)
+	return l
+}
+
+func (l *lane) fill(share Share, n int) {
+	for range n {
+		l.queues[share].push(&Task{Share: share, Delivery: &relay.Delivery{Read: time.Now()}})
+	}
+}
+
+func TestLane_SharesStarts(t *testing.T) {
+	l := testLane()
+	l.configure(1000, 0, 1)
+	l.fill(Fresh, 100)
+	l.fill(Backlog, 100)
+	starts := map[Share]int{}
+	for range 40 {
+		task, _ := l.next(time.Now())
+		starts[task.Share]++
+	}
+	require.Equal(t, map[Share]int{Fresh: 30, Backlog: 10}, starts)
+}
+
+func TestLane_ConcurrencyIsDividedByInstances(t *testing.T) {
+	l := testLane()
+	l.fill(Fresh, 100)
+	running := func() int {
+		n := 0
+		for {
+			if task, _ := l.next(time.Now()); task == nil {
+				return n
+			}
+			n++
+		}
+	}
+	require.Equal(t, 4, running())
+	l.running = 0
+	l.configure(4, 0, 2)
+	require.Equal(t, 2, running())
+	l.running = 0
+	l.configure(4, 0, 100)
+	require.Equal(t, 1, running(), "at least one")
+}
+
+func TestLane_RateLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := testLane()
+		l.configure(1000, 10, 1)
+		l.fill(Fresh, 100)
+		started := 0
+		for begun := time.Now(); time.Since(begun) < 5*time.Second; {
+			task, wait := l.next(time.Now())
+			if task != nil {
+				started++
+				continue
+			}
+			require.Positive(t, wait)
+			time.Sleep(wait) //nolint:forbidigo // virtual time
+		}
+		require.InDelta(t, 50, started, 2)
+	})
+}
+
+// TestLane_PaceBoundsRewrites: however many deliveries are postponed, they come back at most 500 a second.
+func TestLane_PaceBoundsRewrites(t *testing.T) {
+	l := testLane()
+	now := time.Now()
+	const pending = 300_000
+	perSecond := map[int]int{}
+	for range pending {
+		wait := l.pace(now, 10*time.Second)
+		require.GreaterOrEqual(t, wait, 10*time.Second)
+		perSecond[int(wait/time.Second)]++
+	}
+	// The jitter of the first seconds may add up once; afterwards the slots alone decide.
+	for second, n := range perSecond {
+		if second > 20 {
+			require.LessOrEqual(t, n, 500, "second %d", second)
+		}
+	}
+}
+
+func TestLane_AdmitsBacklogUpToItsBound(t *testing.T) {
+	l := testLane()
+	task := &Task{Share: Backlog}
+	require.Equal(t, admitQueue, l.admit(task, time.Now(), false, 10))
+	l.fill(Backlog, backlogQueue*4)
+	require.Equal(t, admitPostpone, l.admit(task, time.Now(), false, 10))
+	require.Equal(t, admitQueue, l.admit(&Task{Share: Fresh}, time.Now(), false, 10), "its own queue")
+}

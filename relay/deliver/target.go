@@ -1,0 +1,59 @@
+package deliver
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"eventrelay/catalog"
+	"eventrelay/relay/deliver/outbound"
+	"eventrelay/relay/payload"
+)
+
+// ErrUnsendable is matched by the error of a target that no attempt can be made for: the webhook needs its owner.
+var ErrUnsendable = errors.New("webhook cannot be sent to")
+
+// target is a webhook compiled for sending: endpoint, encoding and fixed headers. It is immutable and valid as long
+// as the webhook and integration it was made from are the current ones.
+type target struct {
+	webhook     *catalog.Webhook
+	integration *catalog.Integration
+	endpoint    catalog.Endpoint
+	encoding    *payload.Encoding
+	headers     []outbound.Header // auth, then custom ones
+	err         error
+}
+
+func compileTarget(w *catalog.Webhook, in *catalog.Integration, office string) *target {
+	t := &target{webhook: w, integration: in}
+	if t.endpoint, t.err = w.ResolveEndpoint(in, office); t.err != nil {
+		t.err = fmt.Errorf("%w: %w", ErrUnsendable, t.err)
+		return t
+	}
+	if t.encoding, t.err = payload.Compile(w.Format, t.endpoint.Signing); t.err != nil {
+		t.err = fmt.Errorf("%w: %w", ErrUnsendable, t.err)
+		return t
+	}
+	switch auth := t.endpoint.Auth; auth.Type {
+	case catalog.AuthBasic:
+		pair := auth.Username + ":" + auth.Password.Reveal()
+		t.add("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(pair)))
+	case catalog.AuthBearer:
+		t.add("Authorization", "Bearer "+auth.Token.Reveal())
+	case catalog.AuthHeader:
+		t.add(auth.Name, auth.Value.Reveal())
+	case catalog.AuthNone, "", catalog.AuthMTLS: // mTLS belongs to the connection
+	default:
+		t.err = fmt.Errorf("%w: auth type %q", ErrUnsendable, auth.Type)
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.endpoint.Headers)) {
+		t.add(name, t.endpoint.Headers[name])
+	}
+	return t
+}
+
+func (t *target) add(name, value string) {
+	t.headers = append(t.headers, outbound.Header{Name: name, Value: value})
+}

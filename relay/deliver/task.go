@@ -1,0 +1,42 @@
+package deliver
+
+import (
+	"context"
+	"time"
+
+	"eventrelay/relay"
+)
+
+// Share is the part of a lane that a task competes in.
+type Share uint8
+
+// Fresh deliveries come from intake; all others (retries, resends, replays) from the retry wheel. Each has its own
+// queue, so that a backlog never stands in front of fresh events.
+const (
+	Fresh Share = iota
+	Backlog
+)
+
+// Task is a delivery on its way through a lane. It ends with exactly one call of Done, after everything that its
+// outcome writes is acknowledged; Done must not block.
+type Task struct {
+	Delivery *relay.Delivery
+	Share    Share
+	// Owner is the assignment that the delivery holds open: HandOff and Drop name it.
+	Owner any
+	// Context ends the attempt when the owner cannot wait for it any longer.
+	Context context.Context
+	// Refused, when set, says why the delivery cannot be tried at all (its filter could not be evaluated).
+	Refused error
+	Done    func()
+
+	submitted time.Time
+}
+
+// waitsSince is when the wait for a first attempt, or for this one, began.
+func (t *Task) waitsSince() time.Time {
+	if t.Share == Fresh {
+		return t.Delivery.Read
+	}
+	return t.submitted
+}

@@ -1,0 +1,60 @@
+// Package divert keeps the deliveries that an operator has to know about: those whose retries are spent, that no
+// format can carry, whose filter erred, or whose webhook was suspended. It writes them to a compacted topic, lists
+// them, deletes them and sends them again.
+//
+// It does not decide what is diverted (relay/deliver does), sends nothing itself (a resend goes through the retry
+// topics) and knows no HTTP API.
+//
+// # Records
+//
+// The topic is the truth. It is partitioned by webhook uid and has four kinds of record, told apart by their key:
+//
+//	uid/delivery/n            a diverted event: the event's bytes as the value, everything else in headers
+//	uid/delivery/n            without a value: a tombstone, it was delivered, deleted or diverted again
+//	uid/delivery/n/resending  a marker: generation n is being resent; its tombstone ends that
+//	barrier/p                 nothing; gives partition p a last record (see Store.awaitIndexed)
+//
+// n is the generation: how often the delivery was resent before it was diverted. A tombstone names its generation,
+// so one that comes late never erases a newer diverted event.
+//
+// # Order of effects
+//
+// Each step is acknowledged before the next begins; a crash in between duplicates a delivery and never loses one.
+//
+//	divert     the new record; then the tombstones of the generation it came from; then the caller settles
+//	resend     the delivery to the retry topics; then the marker. In between: listed as diverted, may be resent twice
+//	delivered  the tombstones of record and marker (Resolve); then the caller settles
+//	cancelled  the tombstone of the marker only (Release): the diverted event stays listed
+//	deleted    the tombstones of record and marker. A resend that is under way may still be sent, and is diverted
+//	           again as the next generation if it fails
+//
+// Where a crash left two generations of one delivery, the index lists the newer one and the tail writes the
+// tombstone of the older one.
+//
+// # The index
+//
+// Listing needs an order that Kafka does not have, so a tail of the topic keeps an index in Redis: per partition one
+// hash of entries, three ordered sets and the set of markers, all in one hash slot. Redis is a cache: the index never
+// holds an event's bytes, and it carries its watermark, the offset up to which it covers the topic. A batch of
+// records and the watermark are applied by one script, and only if the watermark lies inside the batch, so any number
+// of processes may tail at once. An index that is missing, damaged by eviction, of another topic, ahead of the topic or
+// older than the topic keeps tombstones is begun anew from the first record. A read asks Kafka for the end
+// of the topic and waits until the watermark reaches it; if it does not, the read fails with ErrIndexBehind. So an
+// empty or half-filled Redis never looks like "nothing was diverted".
+//
+// # Ownership
+//
+//	Store.chains   follow-up writes that wait their turn; one goroutine, from New to Close
+//	tail           positions in the topic; the one goroutine of Store.RunIndex that polls
+//	sweeper        its ramps; one goroutine of RunIndex. One instance sweeps at a time, by a lock in Redis that is
+//	               advice: two that sweep duplicate deliveries
+//	layout         topic id, leaders and partition count; a mutex
+//
+// The state of a sweep is the topic itself: what is listed as suspended in an epoch that is drained is resent, however
+// late it was diverted and whoever stopped before. The sweeper is where a bulk resend by another selection belongs,
+// and where diverted events past divert.retention expire: both remove or resend what an ordered range of the index
+// names, and neither exists yet.
+//
+// Read key.go and record.go (what is stored), store.go (how it is written), index.go with the scripts beside it, tail.go
+// and await.go (how it is indexed), list.go, detail.go, resend.go and sweep.go (what is done with it).
+package divert

@@ -1,0 +1,35 @@
+// Package intake reads partitions of a consumer group and commits an offset only when everything before it is
+// settled or handed off. Group is the engine, which the retry wheel uses too; Intake is the use of it for the domain
+// topics.
+//
+// It is not the place where deliveries are made or decided: it hands each one to a Submitter and is told when it is
+// done.
+//
+// # Owners
+//
+//   - The poll goroutine of a Group is the only one that polls. It appends records to assignments and pauses
+//     partitions; it never blocks on anything else.
+//   - The gate goroutine resumes paused partitions: when the window drops below its low-water mark, and once a
+//     second in any case, so that a lost wake-up cannot leave a partition paused.
+//   - An Assignment is one assignment of one partition to this member and is never reused: a partition that comes
+//     back gets a new one. Its mutex guards inbox, pause state and the revoked flag.
+//   - Its Ledger has the entries of what was taken from the inbox. The ledger's mutex guards entries and its own
+//     revoked flag, and the mark for commit happens inside it: a result that arrives after the revocation finds the
+//     flag set and changes nothing.
+//   - Each assignment has one worker goroutine, which ends when the assignment's context does.
+//
+// # Order of effects, and what a crash leaves
+//
+//  1. A record is tracked in the ledger, then worked on. Crash: it is read again.
+//  2. Each of its deliveries is settled only when its next durable record is acknowledged (relay.Journal). Crash
+//     before: read again. Crash after: read again too, a duplicate of that delivery.
+//  3. When the last delivery of the lowest unsettled offset settles, the contiguous prefix is marked; marks are
+//     committed once a second. Crash before the commit: at most what finished within that second is read again.
+//  4. At revoke and stop: the worker ends, deliveries that have not begun are handed off to the retry topics, those
+//     under way get DrainTimeout, then are cancelled and handed off as well; then the ledger is sealed and the marks
+//     are committed. What was acknowledged is therefore below the committed offset.
+//
+// Lost partitions (the member was fenced) are sealed at once and nothing is committed for them.
+//
+// Read window.go, ledger.go, assignment.go, group.go, then intake.go.
+package intake

@@ -1,0 +1,123 @@
+package intake
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Ledger knows what is unsettled of one assignment of one partition, and marks the contiguous settled prefix for
+// commit. Only received offsets are tracked: a gap (compaction, transaction markers) counts as settled.
+//
+// One mutex guards all fields and those of its entries; mark is called inside it, so that a mark can never follow
+// Seal.
+type Ledger struct {
+	window *Window
+	mark   func(*kgo.Record)
+
+	mu         sync.Mutex
+	sealed     bool
+	head, tail *Entry // by offset; head is the lowest that is not marked
+	open       int    // entries not resolved
+	changed    chan struct{}
+}
+
+// Entry is one record in a ledger. It is resolved when as many references were settled as were held.
+type Entry struct {
+	ledger   *Ledger
+	rec      kgo.Record // topic, partition, offset and leader epoch only: what a mark needs
+	bytes    int64
+	refs     int
+	resolved bool
+	next     *Entry
+}
+
+// newLedger marks through mark, which must only remember the offset (kgo's MarkCommitRecords).
+func newLedger(w *Window, mark func(*kgo.Record)) *Ledger {
+	return &Ledger{window: w, mark: mark, changed: make(chan struct{})}
+}
+
+// Track adds a record with one reference, held by the caller. Offsets must rise. Its size stays in the window until
+// the entry is resolved, the record itself until the prefix has passed it.
+func (l *Ledger) Track(rec *kgo.Record) *Entry {
+	e := &Entry{ledger: l, bytes: recordBytes(rec), refs: 1,
+		rec: kgo.Record{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, LeaderEpoch: rec.LeaderEpoch}}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.tail != nil && rec.Offset <= l.tail.rec.Offset {
+		panic(fmt.Sprintf("intake: %s/%d: offset %d tracked after %d", rec.Topic, rec.Partition, rec.Offset, l.tail.rec.Offset))
+	}
+	if l.tail == nil {
+		l.head = e
+	} else {
+		l.tail.next = e
+	}
+	l.tail = e
+	l.open++
+	return e
+}
+
+// Hold adds n references. It must be called while the caller holds one itself.
+func (e *Entry) Hold(n int) {
+	e.ledger.mu.Lock()
+	defer e.ledger.mu.Unlock()
+	e.refs += n
+}
+
+// Settle gives up one reference: one delivery is settled or handed off. The last one resolves the entry; if
+// everything before it is resolved too, the prefix is marked. After Seal nothing is marked.
+func (e *Entry) Settle() {
+	l := e.ledger
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e.refs--
+	if e.refs > 0 {
+		return
+	}
+	if e.refs < 0 {
+		panic(fmt.Sprintf("intake: %s/%d@%d settled more often than held", e.rec.Topic, e.rec.Partition, e.rec.Offset))
+	}
+	e.resolved = true
+	l.open--
+	records := 0
+	var last *Entry
+	for l.head != nil && l.head.resolved {
+		last = l.head
+		l.head = l.head.next
+		records++
+	}
+	if l.head == nil {
+		l.tail = nil
+	}
+	l.window.remove(records, e.bytes)
+	if last != nil && !l.sealed {
+		l.mark(&last.rec)
+	}
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// Seal ends the ledger: from now on nothing is marked. It returns how many entries were left unresolved.
+func (l *Ledger) Seal() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sealed = true
+	return l.open
+}
+
+// Open is the number of entries not resolved; changed is closed at the next change.
+func (l *Ledger) Open() (open int, changed <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.open, l.changed
+}
+
+// recordBytes is what a record counts for in the window: its value and headers.
+func recordBytes(rec *kgo.Record) int64 {
+	n := int64(len(rec.Value) + len(rec.Key))
+	for i := range rec.Headers {
+		n += int64(len(rec.Headers[i].Key) + len(rec.Headers[i].Value))
+	}
+	return n
+}

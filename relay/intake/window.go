@@ -1,0 +1,126 @@
+package intake
+
+import (
+	"context"
+	"fmt"
+	"sync"
+)
+
+// Limits bound what a Window holds. Memory follows from them: bytes for the payloads, about 1 KiB for each record
+// and delivery.
+type Limits struct {
+	// Records tracked or waiting to be.
+	Records int
+	// Bytes of their values.
+	Bytes int64
+	// Deliveries made of them and not settled.
+	Deliveries int
+}
+
+// DefaultLimits: 64 MiB of payloads, and about 20 MiB of bookkeeping.
+var DefaultLimits = Limits{Records: 10_000, Bytes: 64 << 20, Deliveries: 10_000}
+
+// Window counts what a process has read and not yet settled, over all partitions of a Group. Partitions pause when
+// it is full and resume when it has dropped to half.
+//
+// One mutex guards all fields. Records and bytes are added when a poll returned them, which cannot be refused; the
+// poll is bounded, and so is the overshoot. Deliveries are acquired before they are made, and that waits.
+type Window struct {
+	limits Limits
+
+	mu         sync.Mutex
+	records    int
+	bytes      int64
+	deliveries int
+	waiting    int           // goroutines inside acquire
+	room       chan struct{} // closed and replaced when deliveries are released while somebody waits
+	full       bool          // since the high-water mark was crossed, until the low-water mark is reached
+	low        chan struct{} // capacity 1: the low-water mark was reached
+}
+
+// NewWindow returns an empty window.
+func NewWindow(l Limits) *Window {
+	return &Window{limits: l, room: make(chan struct{}), low: make(chan struct{}, 1)}
+}
+
+// Low receives after a full window has dropped to its low-water mark.
+func (w *Window) Low() <-chan struct{} { return w.low }
+
+func (w *Window) add(records int, bytes int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.records += records
+	w.bytes += bytes
+	if w.records >= w.limits.Records || w.bytes >= w.limits.Bytes {
+		w.full = true
+	}
+}
+
+func (w *Window) remove(records int, bytes int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.records -= records
+	w.bytes -= bytes
+	if w.full && w.records <= w.limits.Records/2 && w.bytes <= w.limits.Bytes/2 {
+		w.full = false
+		select {
+		case w.low <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Full reports whether partitions have to pause.
+func (w *Window) Full() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.full
+}
+
+// Contended reports whether somebody waits for room, so that an endpoint with more than its share has to give up
+// some.
+func (w *Window) Contended() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.full || w.waiting > 0
+}
+
+// acquire waits until n more deliveries fit. n above the limit is an error of the caller.
+func (w *Window) acquire(ctx context.Context, n int) error {
+	w.mu.Lock()
+	for w.deliveries+n > w.limits.Deliveries {
+		w.waiting++
+		room := w.room
+		w.mu.Unlock()
+		select {
+		case <-room:
+		case <-ctx.Done():
+			w.mu.Lock()
+			w.waiting--
+			w.mu.Unlock()
+			return fmt.Errorf("wait for room for %d deliveries: %w", n, context.Cause(ctx))
+		}
+		w.mu.Lock()
+		w.waiting--
+	}
+	w.deliveries += n
+	w.mu.Unlock()
+	return nil
+}
+
+func (w *Window) release(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.deliveries -= n
+	if w.waiting > 0 {
+		close(w.room)
+		w.room = make(chan struct{})
+	}
+}
+
+// Usage is what the window holds now.
+func (w *Window) Usage() Limits {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return Limits{Records: w.records, Bytes: w.bytes, Deliveries: w.deliveries}
+}
