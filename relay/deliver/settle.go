@@ -11,12 +11,12 @@ import (
 
 // Report is one outcome, for whoever watches: the log, metrics, `relay dev`.
 type Report struct {
-	At       time.Time
-	Task     *Task
-	Webhook  *catalog.Webhook // nil when it was deleted
-	Attempt  int              // number of the attempt; 0 when none was made
-	Result   outbound.Result
-	Next     Next
+	At      time.Time
+	Task    *Task
+	Webhook *catalog.Webhook // nil when it was deleted
+	Attempt int              // number of the attempt; 0 when none was made
+	Result  outbound.Result
+	Next    Next
 }
 
 // settle carries out a decision: the next durable record, its acknowledgement, then Done.

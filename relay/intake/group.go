@@ -61,6 +61,9 @@ const (
 	pollRecords = 2000
 	// commitTimeout bounds the synchronous commit at revoke and stop.
 	commitTimeout = 10 * time.Second
+	// fetchMaxWait is how long the broker holds a fetch that finds nothing. A partition that was just assigned or
+	// resumed is in the next fetch, not in the one under way, so this is also how long it may stay silent.
+	fetchMaxWait = 250 * time.Millisecond
 	// maxDecompress bounds what one fetched batch may inflate to.
 	maxDecompress = 64 << 20
 )
@@ -121,6 +124,7 @@ func (g *Group) join() (*kgo.Client, error) {
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.FetchMaxWait(fetchMaxWait),
 		kgo.FetchMaxPartitionBytes(1<<20),
 		kgo.FetchMaxBytes(int32(max(16<<20, o.MaxRecordBytes))),
 		kgo.MaxDecompressBatchBytes(max(maxDecompress, 2*o.MaxRecordBytes)),

@@ -88,7 +88,8 @@ func (in *Intake) work(a *Assignment) {
 		}
 		entry := a.Ledger.Track(rec)
 		if !in.whenFresh(a.Context()) || !in.process(a, entry, rec) {
-			return // the assignment ended: the entry keeps our reference and is read again
+			entry.Abandon() // the assignment ended
+			return
 		}
 		entry.Settle()
 	}

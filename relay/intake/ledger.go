@@ -30,7 +30,9 @@ type Entry struct {
 	bytes    int64
 	refs     int
 	resolved bool
-	next     *Entry
+	// abandoned entries stay unresolved for good; no drain waits for them.
+	abandoned bool
+	next      *Entry
 }
 
 // newLedger marks through mark, which must only remember the offset (kgo's MarkCommitRecords).
@@ -79,6 +81,9 @@ func (e *Entry) Settle() {
 		panic(fmt.Sprintf("intake: %s/%d@%d settled more often than held", e.rec.Topic, e.rec.Partition, e.rec.Offset))
 	}
 	e.resolved = true
+	if l.sealed {
+		return
+	}
 	l.open--
 	records := 0
 	var last *Entry
@@ -91,22 +96,56 @@ func (e *Entry) Settle() {
 		l.tail = nil
 	}
 	l.window.remove(records, e.bytes)
-	if last != nil && !l.sealed {
+	if last != nil {
 		l.mark(&last.rec)
 	}
+	l.signal()
+}
+
+// Abandon gives up the caller's reference without settling it: the assignment ended before the record was worked
+// off. Nothing is ever marked past it, so that it is read again, and no drain waits for it.
+func (e *Entry) Abandon() {
+	l := e.ledger
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.sealed || e.abandoned {
+		return
+	}
+	e.abandoned = true
+	l.open--
+	l.signal()
+}
+
+// Seal ends the ledger: from now on nothing is marked, and the window no longer counts its entries. It returns how
+// many were left unresolved, those abandoned not counted.
+func (l *Ledger) Seal() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.sealed {
+		return 0
+	}
+	l.sealed = true
+	var (
+		records int
+		bytes   int64
+	)
+	for e := l.head; e != nil; e = e.next {
+		records++
+		if !e.resolved {
+			bytes += e.bytes
+		}
+	}
+	l.head, l.tail = nil, nil
+	l.window.remove(records, bytes)
+	return l.open
+}
+
+func (l *Ledger) signal() {
 	close(l.changed)
 	l.changed = make(chan struct{})
 }
 
-// Seal ends the ledger: from now on nothing is marked. It returns how many entries were left unresolved.
-func (l *Ledger) Seal() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.sealed = true
-	return l.open
-}
-
-// Open is the number of entries not resolved; changed is closed at the next change.
+// Open is the number of entries that may still be resolved; changed is closed at the next change.
 func (l *Ledger) Open() (open int, changed <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -79,6 +79,22 @@ func TestLedger_LateResultAfterSealMarksNothing(t *testing.T) {
 	require.Zero(t, w.Usage(), "the window is freed all the same")
 }
 
+func TestLedger_AbandonedEntryIsNeverPassed(t *testing.T) {
+	l, m, w := testLedger(DefaultLimits)
+	w.add(3, 30)
+	a, b, c := l.Track(record(0)), l.Track(record(1)), l.Track(record(2))
+	b.Hold(1) // a delivery of it is under way
+	b.Abandon()
+	a.Settle()
+	c.Settle()
+	open, _ := l.Open()
+	require.Zero(t, open, "no drain waits for it")
+	b.Settle()
+	require.EqualValues(t, 0, m.last())
+	require.Zero(t, l.Seal())
+	require.Zero(t, w.Usage())
+}
+
 func TestLedger_RefusesFallingOffsets(t *testing.T) {
 	l, _, _ := testLedger(DefaultLimits)
 	l.Track(record(4))

@@ -132,7 +132,8 @@ func (w *Wheel) work(a *intake.Assignment) {
 		}
 		entry := a.Ledger.Track(rec)
 		if !w.turn(a, class, rec, entry) {
-			return // the assignment ended: the entry stays unsettled and is read again
+			entry.Abandon() // the assignment ended
+			return
 		}
 	}
 }

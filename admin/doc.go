@@ -1,0 +1,27 @@
+// Package admin is the control plane: the HTTP API under /v1 through which webhooks, integrations and diverted events
+// are managed, and the handlers of the ops server (health, readiness, metrics).
+//
+// It is not a store and holds no state that outlives a request, rate limits aside: what it answers comes from the
+// registry and the divert store, and a write is answered only after they acknowledged it. It does not listen either;
+// cmd/relay does, with NewHTTPServer.
+//
+// # The way of a request
+//
+// openapi.yaml is written first and enforced: the route table (routes.go) may hold only what it documents, and
+// parameters and bodies are checked against it before a handler runs. In order:
+//
+//  1. request id, access log, metrics, recovery from panics    (observe.go)
+//  2. rate limit by address                                    (ratelimit.go)
+//  3. key → principal, tenant, scope; rate limit by key        (principal.go, routes.go)
+//  4. query and header parameters, body                        (params.go, body.go)
+//  5. the handler                                              (webhooks.go, suspension.go, integrations.go, diverted.go, eventtypes.go)
+//  6. an error becomes a problem                               (problem.go, failures.go)
+//
+// # Concurrency
+//
+// Handlers share nothing that changes. Edits run inside UpdateWebhook's fenced section, so that what is validated is
+// what is written; a crash or a lost answer leaves a write whole or absent, and its repeat (same If-Match or
+// Idempotency-Key) finds out which. The limiter has one mutex; no goroutine is started.
+//
+// Read server.go first, then routes.go, webhooks.go and webhook_resource.go, and problem.go.
+package admin

@@ -1,0 +1,135 @@
+package admin
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"eventrelay/admin/openapi"
+)
+
+// call is one authenticated request of a handler.
+type call struct {
+	echo.Context
+	op        *openapi.Operation
+	principal principal
+	tenant    string
+}
+
+// route is one row of the route table. Paths are the document's.
+type route struct {
+	method, path string
+	scope        scope
+	handle       func(*Server, *call) error
+}
+
+var routes = []route{
+	{http.MethodGet, "/v1/webhooks", scopeWebhooksRead, (*Server).listWebhooks},
+	{http.MethodPost, "/v1/webhooks", scopeWebhooksWrite, (*Server).createWebhook},
+	{http.MethodGet, "/v1/webhooks/{id}", scopeWebhooksRead, (*Server).getWebhook},
+	{http.MethodPut, "/v1/webhooks/{id}", scopeWebhooksWrite, (*Server).replaceWebhook},
+	{http.MethodPatch, "/v1/webhooks/{id}", scopeWebhooksWrite, (*Server).editWebhook},
+	{http.MethodDelete, "/v1/webhooks/{id}", scopeWebhooksWrite, (*Server).deleteWebhook},
+	{http.MethodPost, "/v1/webhooks/{id}/suspend", scopeWebhooksWrite, (*Server).suspendWebhook},
+	{http.MethodPost, "/v1/webhooks/{id}/unsuspend", scopeWebhooksWrite, (*Server).unsuspendWebhook},
+	{http.MethodGet, "/v1/webhooks/{id}/diverted", scopeDivertedRead, (*Server).listWebhookDiverted},
+	{http.MethodGet, "/v1/webhooks/{id}/diverted/{deliveryId}", scopeDivertedRead, (*Server).getDiverted},
+	{http.MethodDelete, "/v1/webhooks/{id}/diverted/{deliveryId}", scopeDivertedWrite, (*Server).deleteDiverted},
+	{http.MethodPost, "/v1/webhooks/{id}/diverted/{deliveryId}/resend", scopeDivertedWrite, (*Server).resendDiverted},
+	{http.MethodGet, "/v1/diverted", scopeDivertedRead, (*Server).listDiverted},
+	{http.MethodGet, "/v1/integrations", scopeWebhooksRead, (*Server).listIntegrations},
+	{http.MethodPost, "/v1/integrations", scopeWebhooksWrite, (*Server).createIntegration},
+	{http.MethodGet, "/v1/integrations/{name}", scopeWebhooksRead, (*Server).getIntegration},
+	{http.MethodPut, "/v1/integrations/{name}", scopeWebhooksWrite, (*Server).replaceIntegration},
+	{http.MethodDelete, "/v1/integrations/{name}", scopeWebhooksWrite, (*Server).deleteIntegration},
+	{http.MethodGet, "/v1/event-types", scopeWebhooksRead, (*Server).listEventTypes},
+	{http.MethodGet, "/openapi.json", scopePublic, (*Server).getDocument},
+}
+
+// echoPath turns "/v1/webhooks/{id}" into "/v1/webhooks/:id".
+func echoPath(path string) string {
+	return strings.NewReplacer("{", ":", "}", "").Replace(path)
+}
+
+func (s *Server) router() *echo.Echo {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	// Only the peer's own address counts: forwarding headers are whatever a client writes into them.
+	e.IPExtractor = echo.ExtractIPDirect()
+	e.HTTPErrorHandler = s.answerError
+	e.Use(s.observe, s.limitAddress)
+	for _, r := range routes {
+		op, ok := s.document.Operation(r.method, r.path)
+		if !ok {
+			panic("admin: undocumented route " + r.method + " " + r.path)
+		}
+		if op.Public != (r.scope == scopePublic) {
+			panic("admin: document and route table disagree on who may use " + r.method + " " + r.path)
+		}
+		e.Add(r.method, echoPath(r.path), s.guard(r, op))
+	}
+	return e
+}
+
+// guard lets a request through to its handler when the key has the route's scope and the parameters are as
+// documented.
+func (s *Server) guard(r route, op *openapi.Operation) echo.HandlerFunc {
+	return func(ec echo.Context) error {
+		c := &call{Context: ec, op: op}
+		if r.scope != scopePublic {
+			if err := s.authorize(c, r.scope); err != nil {
+				return err
+			}
+		}
+		if err := checkParameters(c); err != nil {
+			return err
+		}
+		return r.handle(s, c)
+	}
+}
+
+func (s *Server) authorize(c *call, needed scope) error {
+	p, ok := s.keys.authenticate(c.Request())
+	if !ok {
+		header := c.Response().Header()
+		header.Add(echo.HeaderWWWAuthenticate, `Bearer realm="relay"`)
+		header.Add(echo.HeaderWWWAuthenticate, `Basic realm="relay", charset="UTF-8"`)
+		return newProblem(kindUnauthenticated, "a valid key is needed, as a bearer token or as the password of Basic authentication")
+	}
+	c.principal = p
+	c.Set(contextPrincipal, p.Name)
+	if err := s.limits.allow("key:" + p.Name); err != nil {
+		return err
+	}
+	if needed == "" || !p.may(needed) {
+		return newProblem(kindForbidden, "the key lacks the scope "+string(needed))
+	}
+	tenant, err := tenantOf(p, c.Request().Header.Get(headerTenant))
+	c.tenant = tenant
+	c.Set(contextTenant, tenant)
+	return err
+}
+
+// param is a path parameter, decoded. The router matches the escaped path where it differs from the plain one, so
+// that an id may hold "/", and leaves its segments escaped.
+func (c *call) param(name string) (string, error) {
+	value := c.Param(name)
+	if c.Request().URL.RawPath != "" {
+		decoded, err := url.PathUnescape(value)
+		if err != nil {
+			return "", newProblem(kindNotFound, "")
+		}
+		value = decoded
+	}
+	if value == "" {
+		return "", newProblem(kindNotFound, "")
+	}
+	return value, nil
+}
+
+func (s *Server) getDocument(c *call) error {
+	c.Response().Header().Set("Cache-Control", "no-cache")
+	return c.Blob(http.StatusOK, mediaJSON, s.document.JSON())
+}

@@ -1,0 +1,252 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/time/rate"
+
+	"eventrelay/relay"
+)
+
+// TestMain lets the test binary be the relay: the tests that kill it start themselves as a process of its own.
+func TestMain(m *testing.M) {
+	if args := os.Getenv("TEST_RUN_RELAY"); args != "" {
+		os.Args = append(os.Args[:1], strings.Split(args, "\n")...)
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// fleet is Kafka, Redis and relay processes of a test.
+type fleet struct {
+	kafka  []kgo.Opt
+	client *kgo.Client
+	admin  *kadm.Client
+	seeds  string
+	redis  *miniredis.Miniredis
+	topics relay.Topics
+	logs   lockedBuffer
+}
+
+var domainTopics = []string{"debt", "payment", "claim", "policy", "sms"}
+
+// newFleet starts the embedded services with all topics made.
+func newFleet(t *testing.T, delays ...time.Duration) *fleet {
+	t.Helper()
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(4, domainTopics...),
+		kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}))
+	require.NoError(t, err)
+	t.Cleanup(cluster.Close)
+	return newFleetOn(t, cluster, delays...)
+}
+
+// newFleetOn makes the topics on a broker that is there.
+func newFleetOn(t *testing.T, cluster *kfake.Cluster, delays ...time.Duration) *fleet {
+	t.Helper()
+	f := &fleet{seeds: strings.Join(cluster.ListenAddrs(), ","), redis: miniredis.RunT(t),
+		topics: relay.Topics{Prefix: "relay.", Delays: delays, Partitions: 4, Replication: 1, MaxEventBytes: 1 << 20}}
+	f.kafka = []kgo.Opt{kgo.SeedBrokers(cluster.ListenAddrs()...)}
+	client, err := kgo.NewClient(f.kafka...)
+	require.NoError(t, err)
+	f.client = client
+	t.Cleanup(f.client.Close)
+	f.admin = kadm.NewClient(f.client)
+	_, err = relay.CreateTopics(t.Context(), f.admin, 1, f.topics.Specs())
+	require.NoError(t, err)
+	return f
+}
+
+// relayProcess is one relay under test.
+type relayProcess struct {
+	cmd  *exec.Cmd
+	api  api
+	ops  string
+	done chan error
+}
+
+func (f *fleet) start(t *testing.T, instance string, extra ...string) *relayProcess {
+	t.Helper()
+	adminAddr, opsAddr := freeAddr(t), freeAddr(t)
+	delays := make([]string, len(f.topics.Delays))
+	for i, d := range f.topics.Delays {
+		delays[i] = d.String()
+	}
+	args := append([]string{"serve", "--kafka", f.seeds, "--redis", f.redis.Addr(), "--instance-id", instance,
+		"--admin-addr", adminAddr, "--ops-addr", opsAddr, "--from", "earliest", "--retry-delays", strings.Join(delays, ","),
+		"--topic-partitions", fmt.Sprint(f.topics.Partitions), "--event-max-bytes", "1MiB", "--allow-http", "--allow-networks", "127.0.0.0/8", "--log-level", "warn"}, extra...)
+	cmd := exec.Command(os.Args[0]) //nolint:gosec // the test binary itself
+	cmd.Env = append(os.Environ(), "TEST_RUN_RELAY="+strings.Join(args, "\n"),
+		"RELAY_ADMIN_KEY=test-admin-key-0123456789", "RELAY_MASTER_KEY=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
+	cmd.Stdout, cmd.Stderr = &f.logs, &f.logs
+	require.NoError(t, cmd.Start())
+	p := &relayProcess{cmd: cmd, api: api{"http://" + adminAddr, "test-admin-key-0123456789"}, ops: "http://" + opsAddr, done: make(chan error, 1)}
+	go func() { p.done <- cmd.Wait() }()
+	t.Cleanup(func() { p.kill() })
+	return p
+}
+
+// kill ends the process at once, as a crash would.
+func (p *relayProcess) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
+	p.done <- nil
+}
+
+// stop asks the process to end in order and waits for it.
+func (p *relayProcess) stop(t *testing.T, f *fleet) {
+	t.Helper()
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	select {
+	case err := <-p.done:
+		p.done <- nil
+		require.NoError(t, err, "%s", &f.logs)
+	case <-time.After(45 * time.Second):
+		t.Fatalf("did not stop:\n%s", &f.logs)
+	}
+}
+
+func (p *relayProcess) awaitReady(t *testing.T, f *fleet) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		resp, err := http.Get(p.ops + "/readyz")
+		if err != nil {
+			return false
+		}
+		defer func() { _ = resp.Body.Close() }()
+		return resp.StatusCode == http.StatusOK
+	}, 30*time.Second, 50*time.Millisecond, "relay never became ready:\n%s", &f.logs)
+}
+
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	text := l.b.String()
+	return text[max(0, len(text)-8000):]
+}
+
+// load is events of several types over all domain topics, and the webhooks that want them.
+type load struct {
+	f       *fleet
+	o       *oracle
+	names   map[string]string // uid → webhook
+	wanting [][]string        // by type
+	sent    atomic.Int64
+}
+
+// register makes n webhooks, each for one of the types and in one of the formats, with retries of a second.
+func (f *fleet) register(t *testing.T, a api, o *oracle, receiver string, n, types int) *load {
+	t.Helper()
+	l := &load{f: f, o: o, names: map[string]string{}, wanting: make([][]string, types)}
+	formats := []string{"standard", "cloudevents", "cloudevents-binary", "raw"}
+	for i := range n {
+		id := fmt.Sprintf("hook-%03d", i)
+		var created struct {
+			UID     string `json:"uid"`
+			Signing struct {
+				Secrets []struct {
+					Value string `json:"value"`
+				} `json:"secrets"`
+			} `json:"signing"`
+		}
+		_, err := a.call(t.Context(), http.MethodPost, "/v1/webhooks", map[string]any{
+			"id": id, "url": receiver + "/hook/" + id, "events": []string{fmt.Sprintf("load.type%d", i%types)},
+			"format": formats[i%len(formats)], "delivery": map[string]any{"timeout": "1s"},
+			"retry": map[string]any{"schedule": []string{"1s", "1s", "1s", "1s", "1s", "1s"}},
+		}, &created)
+		require.NoError(t, err, "%s", &f.logs)
+		l.names[created.UID] = id
+		verifier, err := standardwebhooks.NewWebhook(created.Signing.Secrets[0].Value)
+		require.NoError(t, err)
+		o.mu.Lock()
+		o.verifiers[id] = verifier
+		o.mu.Unlock()
+		l.wanting[i%types] = append(l.wanting[i%types], id)
+	}
+	return l
+}
+
+// publishRate is how many events a second a load publishes: what the relay under test takes on two cores that it
+// shares with broker and receivers.
+const publishRate = 2500
+
+// publish sends events from..to and owes them to the webhooks that want them.
+func (l *load) publish(from, to int) {
+	pace := rate.NewLimiter(publishRate, publishRate/50)
+	for i := from; i < to; i++ {
+		_ = pace.Wait(context.Background())
+		id, kind := fmt.Sprintf("evt-%05d", i), i%len(l.wanting)
+		for _, webhook := range l.wanting[kind] {
+			l.o.owe(id, webhook)
+		}
+		l.f.client.Produce(context.Background(), &kgo.Record{
+			Topic: domainTopics[i%len(domainTopics)], Key: []byte(id), Value: []byte(fmt.Sprintf(`{"n": %d, "amount": 12.50}`, i)),
+			Headers: []kgo.RecordHeader{{Key: "ce_id", Value: []byte(id)}, {Key: "ce_source", Value: []byte("/load")},
+				{Key: "ce_type", Value: []byte(fmt.Sprintf("load.type%d", kind))}, {Key: "ce_specversion", Value: []byte("1.0")}},
+		}, func(_ *kgo.Record, err error) {
+			if err == nil {
+				l.sent.Add(1)
+			}
+		})
+	}
+}
+
+func (l *load) delivered() int { n, _ := l.o.progress(); return n }
+
+// awaitDelivered waits until n pairs were delivered.
+func (l *load) awaitDelivered(t *testing.T, n int) {
+	t.Helper()
+	require.Eventually(t, func() bool { return l.delivered() >= n }, time.Minute, 5*time.Millisecond, "stuck at %d of %d:\n%s", l.delivered(), n, &l.f.logs)
+}
+
+// settle waits until everything is committed, on the domain topics and on the retry wheel, then judges.
+func (l *load) settle(t *testing.T, events int) verdict {
+	t.Helper()
+	require.NoError(t, l.f.client.Flush(t.Context()))
+	require.EqualValues(t, events, l.sent.Load())
+	require.Eventually(t, func() bool {
+		domain, err := lag(t.Context(), l.f.admin, "relay", domainTopics...)
+		if err != nil || domain != 0 {
+			return false
+		}
+		waiting, err := lag(t.Context(), l.f.admin, "relay-retry", l.f.topics.RetryAll()...)
+		return err == nil && waiting == 0
+	}, 90*time.Second, 100*time.Millisecond, "not settled, %d delivered:\n%s", l.delivered(), &l.f.logs)
+	return l.o.judge(t, readDiverted(t, l.f.kafka, l.f.topics.Diverted(), l.names))
+}

@@ -1,0 +1,258 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/redis/go-redis/v9"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
+
+	"eventrelay/admin"
+	"eventrelay/catalog"
+	"eventrelay/relay"
+	"eventrelay/relay/deliver"
+	"eventrelay/relay/deliver/breaker"
+	"eventrelay/relay/deliver/outbound"
+	"eventrelay/relay/divert"
+	"eventrelay/relay/intake"
+	"eventrelay/relay/intake/envelope"
+	"eventrelay/relay/match"
+	"eventrelay/relay/registry"
+	"eventrelay/relay/retry"
+)
+
+// node is one relay process, as its configuration describes it. Both `relay serve` and `relay dev` run one.
+type node struct {
+	Kafka     []kgo.Opt
+	Redis     redis.UniversalClient
+	Topics    relay.Topics
+	Keys      *registry.Keyring
+	AdminKey  catalog.Secret
+	Egress    catalog.Egress
+	Group     string
+	Instance  string // static membership; empty: dynamic
+	Session   time.Duration
+	Domains   map[string]string // topic → domain
+	From      intake.From
+	Limits    intake.Limits
+	Drain     time.Duration
+	Breaker   breaker.Settings
+	Relay     bool // roles
+	Admin     bool
+	AdminAddr string
+	OpsAddr   string
+	Log       *slog.Logger
+
+	// What `relay dev` shows.
+	OnReport  func(deliver.Report)
+	OnBreaker func(endpoint string, c breaker.Change)
+	OnReady   func(adminAddr string)
+}
+
+// stopTimeout bounds the second phase of a stop: everything after the drain.
+const stopTimeout = 10 * time.Second
+
+// run starts the node and blocks until ctx ends and it has stopped: intake first, then what is under way, then the
+// writers, then what everybody reads from. It reads top-down as the way of an event does.
+func (n node) run(ctx context.Context) error {
+	logRedis(n.Log)
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	// What everybody reads from lives until the very end.
+	base, stopBase := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stopBase(nil)
+	var background errgroup.Group
+
+	producer, err := kgo.NewClient(append(append([]kgo.Opt{}, n.Kafka...),
+		kgo.ProducerBatchMaxBytes(int32(n.Topics.MaxEventBytes+relay.EnvelopeBytes)),
+		kgo.MaxBufferedBytes(producerBuffer+n.Topics.MaxEventBytes),
+		kgo.ProducerLinger(0))...)
+	if err != nil {
+		return fmt.Errorf("producer: %w", err)
+	}
+	defer producer.Close()
+	journal := relay.NewJournal(producer, n.Log)
+
+	hooks, err := registry.New(registry.Options{Kafka: n.Kafka, Topics: n.Topics, Redis: n.Redis, Keys: n.Keys, Log: n.Log, Registerer: metrics})
+	if err != nil {
+		return fmt.Errorf("registry: %w", err)
+	}
+	index := match.NewIndex()
+	hooks.OnChange(func(c registry.Change) { n.indexChange(index, c) })
+
+	window := intake.NewWindow(n.Limits)
+	retryWindow := intake.NewWindow(n.Limits)
+	rejecter := intake.NewRejecter(journal, n.Topics.Rejected(), n.Topics.MaxEventBytes, n.Log, metrics)
+	wheel, err := retry.New(retry.Options{Topics: n.Topics, Journal: journal, Registry: hooks, Log: n.Log, Registerer: metrics,
+		Group:  n.groupOptions("retry", n.Group+"-retry", retryWindow, metrics),
+		Reject: func(rec *kgo.Record, reason string, acked func()) { rejecter.Reject(rec, reason, "", acked) }})
+	if err != nil {
+		return err
+	}
+	diverted, err := divert.New(divert.Options{Kafka: n.Kafka, Topics: n.Topics, Redis: n.Redis, Webhooks: hooks, Resend: wheel, Log: n.Log, Registerer: metrics})
+	if err != nil {
+		return fmt.Errorf("divert store: %w", err)
+	}
+	hooks.OnChange(func(c registry.Change) {
+		if c.Suspension != nil && !c.Suspension.Active {
+			diverted.Kick()
+		}
+	})
+	client := outbound.New(outbound.Options{Policy: n.Egress, UserAgent: userAgent, Log: n.Log, Registerer: metrics})
+	defer client.Close()
+	live := &instances{group: n.Group, admin: kadm.NewClient(producer)}
+	dispatcher := deliver.New(deliver.Options{
+		Webhooks: deliveryView{hooks}, Client: client, Retry: wheel, Divert: diverted,
+		Attempts: deliver.NewAttemptLog(producer, journal, n.Topics.Attempts(), metrics), Breaker: n.Breaker,
+		Contended: window.Contended, Share: max(1, n.Limits.Deliveries/endpointShare), Instances: live.count,
+		SmallestDelay: n.Topics.Delays[0], OnReport: n.OnReport, OnBreaker: n.OnBreaker, Log: n.Log, Registerer: metrics,
+	})
+	decoder, err := envelope.NewDecoder(envelope.Options{MaxEventBytes: n.Topics.MaxEventBytes, Domains: n.Domains})
+	if err != nil {
+		return fmt.Errorf("envelopes: %w", err)
+	}
+	events, err := intake.NewIntake(intake.Options{
+		Group: n.groupOptions("intake", n.Group, window, metrics), Limits: n.Limits, Decoder: decoder, Index: index,
+		Registry: hooks, Dispatcher: dispatcher, Rejecter: rejecter, Log: n.Log, Registerer: metrics,
+	}, window)
+	if err != nil {
+		return err
+	}
+
+	// Health first, so that a start that waits says for what.
+	health := &health{registry: hooks, journal: journal, diverted: diverted, relay: n.Relay, intake: events.Group(), retry: wheel.Group()}
+	api := admin.New(admin.Options{Registry: hooks, Diverted: diverted, Rules: catalog.Rules{Egress: n.Egress},
+		BootstrapKey: n.AdminKey, Registerer: metrics, Log: n.Log})
+	ops, err := listen(n.OpsAddr, "--ops-addr", admin.OpsHandler(health.checks, metrics), n.Log)
+	if err != nil {
+		return err
+	}
+	defer ops.shutdown(n.Log)
+
+	background.Go(func() error { return hooks.Run(base) })
+	indexCtx, stopIndex := context.WithCancel(base)
+	defer stopIndex()
+	var indexing errgroup.Group
+	// stop is phase two, bounded: whatever is still under way then is read again at the next start. The sweeper of the
+	// divert store may wait for the journal, so that is closed before the sweeper is waited for.
+	stop := func(err error) error {
+		n.Log.Info("relay_stopping")
+		stopCtx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), stopTimeout, fmt.Errorf("stop took longer than %s", stopTimeout))
+		defer cancel()
+		err = errors.Join(err, dispatcher.Close(stopCtx))
+		stopIndex()
+		err = errors.Join(err, journal.Close(stopCtx), indexing.Wait(), diverted.Close(stopCtx))
+		stopBase(nil)
+		return errors.Join(err, background.Wait())
+	}
+
+	// The gate: nothing is matched and nothing falls due before the subscriptions are complete.
+	if err := hooks.WaitComplete(ctx); err != nil {
+		return stop(ignoreStop(ctx, err))
+	}
+	indexing.Go(func() error { return diverted.RunIndex(indexCtx) })
+	background.Go(func() error { dispatcher.Run(base); return nil })
+	background.Go(func() error { live.run(base); return nil })
+
+	adminAddr := ""
+	if n.Admin {
+		server, err := listen(n.AdminAddr, "--admin-addr", api.Handler(), n.Log)
+		if err != nil {
+			return stop(err)
+		}
+		defer server.shutdown(n.Log)
+		adminAddr = server.addr
+	}
+
+	front, frontCtx := errgroup.WithContext(ctx)
+	if n.Relay {
+		origin := intake.Origin{Group: n.Group, Topics: keys(n.Domains), From: n.From, JobsTopic: n.Topics.Jobs(), Kafka: n.Kafka, Log: n.Log}
+		if err := origin.Decide(ctx, producer); err != nil {
+			return stop(ignoreStop(ctx, err))
+		}
+		front.Go(func() error { return wheel.Run(frontCtx, dispatcher) })
+		front.Go(func() error { return events.Run(frontCtx) })
+	}
+	front.Go(func() error { <-frontCtx.Done(); return nil })
+	n.Log.Info("relay_started", "admin_addr", adminAddr, "ops_addr", ops.addr, "relay", n.Relay, "admin", n.Admin, "webhooks", hooks.Count())
+	if n.OnReady != nil {
+		n.OnReady(adminAddr)
+	}
+	// Phase one: intake stops, what is under way drains, offsets are committed.
+	return stop(front.Wait())
+}
+
+const (
+	// producerBuffer bounds the records that wait to be written.
+	producerBuffer = 64 << 20
+	// endpointShare: while others wait, one endpoint may hold an eighth of the window.
+	endpointShare = 8
+	userAgent     = "eventrelay/1"
+)
+
+func (n node) groupOptions(name, group string, window *intake.Window, metrics prometheus.Registerer) intake.GroupOptions {
+	return intake.GroupOptions{
+		Name: name, Kafka: n.Kafka, Group: group, Topics: keys(n.Domains), InstanceID: n.Instance, SessionTimeout: n.Session,
+		DrainTimeout: n.Drain, MaxRecordBytes: n.Topics.MaxEventBytes + relay.EnvelopeBytes, Window: window, Log: n.Log, Registerer: metrics,
+	}
+}
+
+// indexChange compiles a change of the registry into the matcher's index.
+func (n node) indexChange(index *match.Index, c registry.Change) {
+	if c.Webhook == nil {
+		index.Remove(c.UID)
+		return
+	}
+	if err := index.Put(c.Webhook, c.Offset+1); err != nil {
+		n.Log.Error("webhook_not_compiled", "uid", c.UID, "err", err, "hint", "the former version stays in force; save the webhook again")
+	}
+}
+
+// httpServer is a listening server.
+type httpServer struct {
+	addr string
+	http *http.Server
+	done chan struct{}
+}
+
+// listen serves on addr; flag names the setting in the error of a taken port.
+func listen(addr, flag string, handler http.Handler, log *slog.Logger) (*httpServer, error) {
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w (choose another address with %s)", flag, addr, err, flag)
+	}
+	s := &httpServer{addr: listener.Addr().String(), http: admin.NewHTTPServer(handler, log), done: make(chan struct{})}
+	go func() {
+		defer close(s.done)
+		_ = s.http.Serve(listener) // ends with ErrServerClosed at shutdown
+	}()
+	return s, nil
+}
+
+func (s *httpServer) shutdown(log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	if err := s.http.Shutdown(ctx); err != nil {
+		log.Warn("http_shutdown", "addr", s.addr, "err", err)
+		_ = s.http.Close()
+	}
+	<-s.done
+}
+
+// ignoreStop drops the error of a wait that ended because the process was asked to stop.
+func ignoreStop(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
