@@ -3,11 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,6 +18,7 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -35,42 +38,63 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// fleet is Kafka, Redis and relay processes of a test.
+// fleet is Kafka, Redis and relay processes of a test. RELAY_TEST_KAFKA and RELAY_TEST_REDIS put real services in the
+// place of the embedded ones; every fleet has topics, groups and Redis keys of its own there.
 type fleet struct {
-	kafka  []kgo.Opt
-	client *kgo.Client
-	admin  *kadm.Client
-	seeds  string
-	redis  *miniredis.Miniredis
-	topics relay.Topics
-	logs   lockedBuffer
+	kafka   []kgo.Opt
+	client  *kgo.Client
+	admin   *kadm.Client
+	seeds   string
+	redis   *redis.Client
+	cache   *miniredis.Miniredis // nil with a real Redis
+	topics  relay.Topics
+	domains []string // topics, one for each domain
+	group   string
+	logs    lockedBuffer
 }
 
-var domainTopics = []string{"debt", "payment", "claim", "policy", "sms"}
+var domainNames = []string{"debt", "payment", "claim", "policy", "sms"}
 
-// newFleet starts the embedded services with all topics made.
+// domainPartitions of each domain topic.
+const domainPartitions = 4
+
+// newFleet starts the services, or uses the real ones, with all topics made.
 func newFleet(t *testing.T, delays ...time.Duration) *fleet {
 	t.Helper()
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(4, domainTopics...),
-		kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}))
+	if brokers := os.Getenv("RELAY_TEST_KAFKA"); brokers != "" {
+		return newFleetOn(t, strings.Split(brokers, ","), "t"+strings.ToLower(rand.Text()[:8])+".", delays...)
+	}
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}))
 	require.NoError(t, err)
 	t.Cleanup(cluster.Close)
-	return newFleetOn(t, cluster, delays...)
+	return newFleetOn(t, cluster.ListenAddrs(), "", delays...)
 }
 
-// newFleetOn makes the topics on a broker that is there.
-func newFleetOn(t *testing.T, cluster *kfake.Cluster, delays ...time.Duration) *fleet {
+// newFleetOn makes the topics on a broker that is there. space is in front of every name.
+func newFleetOn(t *testing.T, brokers []string, space string, delays ...time.Duration) *fleet {
 	t.Helper()
-	f := &fleet{seeds: strings.Join(cluster.ListenAddrs(), ","), redis: miniredis.RunT(t),
-		topics: relay.Topics{Prefix: "relay.", Delays: delays, Partitions: 4, Replication: 1, MaxEventBytes: 1 << 20}}
-	f.kafka = []kgo.Opt{kgo.SeedBrokers(cluster.ListenAddrs()...)}
+	f := &fleet{seeds: strings.Join(brokers, ","), kafka: []kgo.Opt{kgo.SeedBrokers(brokers...)}, group: space + "relay",
+		topics: relay.Topics{Prefix: space + "relay.", Delays: delays, Partitions: 4, Replication: 1, MaxEventBytes: 1 << 20}}
 	client, err := kgo.NewClient(f.kafka...)
 	require.NoError(t, err)
 	f.client = client
 	t.Cleanup(f.client.Close)
 	f.admin = kadm.NewClient(f.client)
-	_, err = relay.CreateTopics(t.Context(), f.admin, 1, f.topics.Specs())
+	specs := f.topics.Specs()
+	for _, domain := range domainNames {
+		f.domains = append(f.domains, space+domain)
+		specs = append(specs, relay.TopicSpec{Name: space + domain, Partitions: domainPartitions})
+	}
+	_, err = relay.CreateTopics(t.Context(), f.admin, 1, specs)
 	require.NoError(t, err)
+
+	addr := os.Getenv("RELAY_TEST_REDIS")
+	if addr == "" {
+		f.cache = miniredis.RunT(t)
+		addr = f.cache.Addr()
+	}
+	f.redis = redis.NewClient(&redis.Options{Addr: addr})
+	t.Cleanup(func() { _ = f.redis.Close() })
 	return f
 }
 
@@ -89,11 +113,16 @@ func (f *fleet) start(t *testing.T, instance string, extra ...string) *relayProc
 	for i, d := range f.topics.Delays {
 		delays[i] = d.String()
 	}
-	args := append([]string{"serve", "--kafka", f.seeds, "--redis", f.redis.Addr(), "--instance-id", instance,
+	domains := make([]string, len(f.domains))
+	for i, topic := range f.domains {
+		domains[i] = topic + "=" + domainNames[i]
+	}
+	args := append([]string{"serve", "--kafka", f.seeds, "--redis", f.redis.Options().Addr, "--instance-id", instance,
+		"--group", f.group, "--topic-prefix", f.topics.Prefix, "--domain-topics", strings.Join(domains, ","),
 		"--admin-addr", adminAddr, "--ops-addr", opsAddr, "--from", "earliest", "--retry-delays", strings.Join(delays, ","),
 		"--topic-partitions", fmt.Sprint(f.topics.Partitions), "--event-max-bytes", "1MiB", "--allow-http", "--allow-networks", "127.0.0.0/8", "--log-level", "warn"}, extra...)
 	cmd := exec.Command(os.Args[0]) //nolint:gosec // the test binary itself
-	cmd.Env = append(os.Environ(), "TEST_RUN_RELAY="+strings.Join(args, "\n"),
+	cmd.Env = append(ownEnv(), "TEST_RUN_RELAY="+strings.Join(args, "\n"),
 		"RELAY_ADMIN_KEY=test-admin-key-0123456789", "RELAY_MASTER_KEY=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
 	cmd.Stdout, cmd.Stderr = &f.logs, &f.logs
 	require.NoError(t, cmd.Start())
@@ -101,6 +130,11 @@ func (f *fleet) start(t *testing.T, instance string, extra ...string) *relayProc
 	go func() { p.done <- cmd.Wait() }()
 	t.Cleanup(func() { p.kill() })
 	return p
+}
+
+// ownEnv is the environment without the variables that steer tests, which the relay would refuse as unknown.
+func ownEnv() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "RELAY_") })
 }
 
 // kill ends the process at once, as a crash would.
@@ -216,7 +250,7 @@ func (l *load) publish(from, to int) {
 			l.o.owe(id, webhook)
 		}
 		l.f.client.Produce(context.Background(), &kgo.Record{
-			Topic: domainTopics[i%len(domainTopics)], Key: []byte(id), Value: []byte(fmt.Sprintf(`{"n": %d, "amount": 12.50}`, i)),
+			Topic: l.f.domains[i%len(l.f.domains)], Key: []byte(id), Value: []byte(fmt.Sprintf(`{"n": %d, "amount": 12.50}`, i)),
 			Headers: []kgo.RecordHeader{{Key: "ce_id", Value: []byte(id)}, {Key: "ce_source", Value: []byte("/load")},
 				{Key: "ce_type", Value: []byte(fmt.Sprintf("load.type%d", kind))}, {Key: "ce_specversion", Value: []byte("1.0")}},
 		}, func(_ *kgo.Record, err error) {
@@ -241,11 +275,11 @@ func (l *load) settle(t *testing.T, events int) verdict {
 	require.NoError(t, l.f.client.Flush(t.Context()))
 	require.EqualValues(t, events, l.sent.Load())
 	require.Eventually(t, func() bool {
-		domain, err := lag(t.Context(), l.f.admin, "relay", domainTopics...)
+		domain, err := lag(t.Context(), l.f.admin, l.f.group, l.f.domains...)
 		if err != nil || domain != 0 {
 			return false
 		}
-		waiting, err := lag(t.Context(), l.f.admin, "relay-retry", l.f.topics.RetryAll()...)
+		waiting, err := lag(t.Context(), l.f.admin, l.f.group+"-retry", l.f.topics.RetryAll()...)
 		return err == nil && waiting == 0
 	}, 90*time.Second, 100*time.Millisecond, "not settled, %d delivered:\n%s", l.delivered(), &l.f.logs)
 	return l.o.judge(t, readDiverted(t, l.f.kafka, l.f.topics.Diverted(), l.names))

@@ -48,11 +48,11 @@ func TestBadRecords(t *testing.T) {
 	defer big.Close()
 	for i := range bad {
 		rec := bad[i].rec
-		rec.Topic, rec.Partition = "debt", 1 // all on one partition: none may stop it
+		rec.Topic, rec.Partition = f.domains[0], 1 // all on one partition: none may stop it
 		require.NoError(t, big.ProduceSync(t.Context(), &rec).FirstErr())
 	}
 	o.owe("good", "hook-000")
-	require.NoError(t, big.ProduceSync(t.Context(), &kgo.Record{Topic: "debt", Partition: 1, Value: []byte(`{"n":1}`),
+	require.NoError(t, big.ProduceSync(t.Context(), &kgo.Record{Topic: f.domains[0], Partition: 1, Value: []byte(`{"n":1}`),
 		Headers: []kgo.RecordHeader{{Key: "ce_id", Value: []byte("good")}, {Key: "ce_source", Value: []byte("/s")}, {Key: "ce_type", Value: []byte("load.type0")}}}).FirstErr())
 	l.awaitDelivered(t, 1)
 
@@ -66,7 +66,7 @@ func TestBadRecords(t *testing.T) {
 		reason, _ := relay.Header(rec, intake.HeaderReason)
 		source, _ := relay.Header(rec, intake.HeaderSource)
 		require.Equal(t, bad[i].reason, string(reason), "record %d", i)
-		require.Equal(t, fmt.Sprintf("debt/1/%d", i), string(source))
+		require.Equal(t, fmt.Sprintf("%s/1/%d", f.domains[0], i), string(source))
 		if bad[i].reason == "too_large" {
 			require.Empty(t, rec.Value, "coordinates and reason only")
 		} else {
@@ -79,6 +79,7 @@ func TestBadRecords(t *testing.T) {
 // TestRedisGone: without Redis, deliveries go on and webhooks can still be written; listings say that they cannot be
 // trusted instead of being empty; with Redis back, everything is as before.
 func TestRedisGone(t *testing.T) {
+	t.Setenv("RELAY_TEST_REDIS", "") // the test takes Redis away: an embedded one
 	f := newFleet(t, time.Second)
 	o := newOracle()
 	receiver := o.receiver(t, behaviour{})
@@ -88,7 +89,7 @@ func TestRedisGone(t *testing.T) {
 	l.publish(0, 100)
 	l.awaitDelivered(t, 200)
 
-	f.redis.Close()
+	f.cache.Close()
 	l.publish(100, 300)
 	l.awaitDelivered(t, 600)
 	_, err := p.api.call(t.Context(), http.MethodPost, "/v1/webhooks", map[string]any{"id": "made-without-redis", "url": receiver.URL + "/hook/x", "events": []string{}}, nil)
@@ -99,7 +100,7 @@ func TestRedisGone(t *testing.T) {
 	require.Error(t, err)
 	require.Equal(t, http.StatusServiceUnavailable, status, "never an empty list taken for the truth")
 
-	require.NoError(t, f.redis.Restart())
+	require.NoError(t, f.cache.Restart())
 	require.Eventually(t, func() bool {
 		status, _ := p.api.call(t.Context(), http.MethodGet, "/v1/diverted", nil, nil)
 		return status == http.StatusOK

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -83,7 +84,7 @@ func (n node) run(ctx context.Context) error {
 	defer producer.Close()
 	journal := relay.NewJournal(producer, n.Log)
 
-	hooks, err := registry.New(registry.Options{Kafka: n.Kafka, Topics: n.Topics, Redis: n.Redis, Keys: n.Keys, Log: n.Log, Registerer: metrics})
+	hooks, err := registry.New(registry.Options{Kafka: n.Kafka, Topics: n.Topics, Redis: n.Redis, RedisPrefix: n.redisPrefix(), Keys: n.Keys, Log: n.Log, Registerer: metrics})
 	if err != nil {
 		return fmt.Errorf("registry: %w", err)
 	}
@@ -99,7 +100,7 @@ func (n node) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	diverted, err := divert.New(divert.Options{Kafka: n.Kafka, Topics: n.Topics, Redis: n.Redis, Webhooks: hooks, Resend: wheel, Log: n.Log, Registerer: metrics})
+	diverted, err := divert.New(divert.Options{Kafka: n.Kafka, Topics: n.Topics, Redis: n.Redis, RedisPrefix: n.redisPrefix(), Webhooks: hooks, Resend: wheel, Log: n.Log, Registerer: metrics})
 	if err != nil {
 		return fmt.Errorf("divert store: %w", err)
 	}
@@ -199,6 +200,9 @@ const (
 	endpointShare = 8
 	userAgent     = "eventrelay/1"
 )
+
+// redisPrefix keeps relays with topics of their own apart in one Redis: "relay:" for the topics "relay.…".
+func (n node) redisPrefix() string { return strings.TrimRight(n.Topics.Prefix, ".-_") + ":" }
 
 func (n node) groupOptions(name, group string, window *intake.Window, metrics prometheus.Registerer) intake.GroupOptions {
 	return intake.GroupOptions{

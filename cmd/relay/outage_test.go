@@ -23,13 +23,13 @@ func TestKafkaGone(t *testing.T) {
 	port, err := strconv.Atoi(portText)
 	require.NoError(t, err)
 	start := func() *kfake.Cluster {
-		c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(port), kfake.DataDir(dir), kfake.SeedTopics(4, domainTopics...),
+		c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(port), kfake.DataDir(dir),
 			kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}))
 		require.NoError(t, err)
 		return c
 	}
 	cluster := start()
-	f := newFleetOn(t, cluster, time.Second)
+	f := newFleetOn(t, cluster.ListenAddrs(), "", time.Second)
 	o := newOracle()
 	receiver := o.receiver(t, behaviour{fail: 0.05})
 	p := f.start(t, "one")
