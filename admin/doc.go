@@ -17,6 +17,9 @@
 //  5. the handler                                              (webhooks.go, suspension.go, integrations.go, diverted.go, eventtypes.go)
 //  6. an error becomes a problem                               (problem.go, failures.go)
 //
+// The platforms' own APIs (package dialect) are served beside /v1, each under a base path of its own: the same way with
+// their routes instead of the document's, and errors of their own form (dialects.go).
+//
 // # Concurrency
 //
 // Handlers share nothing that changes. Edits run inside UpdateWebhook's fenced section, so that what is validated is

@@ -15,6 +15,7 @@ type eventTypeResource struct {
 	Domain      string          `json:"domain"`
 	Platform    string          `json:"platform"`
 	Description string          `json:"description"`
+	Versioned   bool            `json:"versioned,omitempty"`
 	Sample      json.RawMessage `json:"sample,omitempty"`
 }
 
@@ -29,7 +30,7 @@ func (s *Server) listEventTypes(c *call) error {
 	domain := c.QueryParam("domain")
 	var items []eventTypeResource
 	for _, t := range catalog.EventTypes() {
-		item := eventTypeResource{Name: t.Name, Domain: t.Domain, Platform: t.Platform, Description: t.Description, Sample: t.Sample}
+		item := eventTypeResource{Name: t.Name, Domain: t.Domain, Platform: t.Platform, Description: t.Description, Versioned: t.Versioned, Sample: t.Sample}
 		if (domain == "" || item.Domain == domain) && item.position() > after {
 			items = append(items, item)
 		}

@@ -79,7 +79,7 @@ func (s *Server) recovered(next echo.HandlerFunc, c echo.Context) (err error) {
 
 // record counts and logs one request. The query is left out: it may hold what a client pasted into it.
 func (s *Server) record(c echo.Context, took time.Duration) {
-	method, route := routeLabels(c)
+	method, route := s.routeLabels(c)
 	status := c.Response().Status
 	s.metrics.requests.WithLabelValues(method, route, fmt.Sprintf("%dxx", status/100)).Inc()
 	s.metrics.seconds.WithLabelValues(method, route).Observe(took.Seconds())
@@ -94,12 +94,10 @@ func (s *Server) record(c echo.Context, took time.Duration) {
 		"key", principal, "tenant", tenant, "remote", c.RealIP())
 }
 
-// routeLabels are method and route template of the route table, so that no client can make up new ones.
-func routeLabels(c echo.Context) (method, route string) {
-	for _, r := range routes {
-		if r.method == c.Request().Method && echoPath(r.path) == c.Path() {
-			return r.method, r.path
-		}
+// routeLabels are method and template of the route, so that no client can make up new ones.
+func (s *Server) routeLabels(c echo.Context) (method, route string) {
+	if template, ok := s.templates[c.Request().Method+" "+c.Path()]; ok {
+		return c.Request().Method, template
 	}
 	return unmatched, unmatched
 }

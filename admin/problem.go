@@ -131,6 +131,14 @@ type problemJSON struct {
 	Webhooks []string       `json:"webhooks,omitempty"`
 }
 
+func newProblemJSON(p *problem, c echo.Context) problemJSON {
+	meta := kinds[p.kind]
+	return problemJSON{
+		Type: problemTypePrefix + string(p.kind), Title: meta.title, Status: meta.status, Detail: p.detail,
+		Instance: problemInstancePrefix + requestID(c), Errors: p.errors, UIDs: p.uids, Webhooks: p.webhooks,
+	}
+}
+
 // asProblem decides how an error is answered. What nobody made a problem of is ours: the client learns no more than
 // the request id.
 func asProblem(err error) *problem {
@@ -153,8 +161,12 @@ func asProblem(err error) *problem {
 // answerError is the router's error handler.
 func (s *Server) answerError(err error, c echo.Context) {
 	p := asProblem(err)
-	meta := kinds[p.kind]
-	if meta.status >= http.StatusInternalServerError {
+	status, mediaType, body := kinds[p.kind].status, mediaProblem, any(newProblemJSON(p, c))
+	if s.inDialect(c.Request().URL.Path) {
+		mediaType = mediaJSON
+		status, body = dialectAnswer(err, p)
+	}
+	if status >= http.StatusInternalServerError {
 		level := slog.LevelError
 		if c.Request().Context().Err() != nil {
 			level = slog.LevelDebug // the client went away, which is what failed
@@ -164,10 +176,7 @@ func (s *Server) answerError(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
-	body, err := json.Marshal(problemJSON{
-		Type: problemTypePrefix + string(p.kind), Title: meta.title, Status: meta.status, Detail: p.detail,
-		Instance: problemInstancePrefix + requestID(c), Errors: p.errors, UIDs: p.uids, Webhooks: p.webhooks,
-	})
+	text, err := json.Marshal(body)
 	if err != nil { // strings and numbers cannot fail
 		panic(err)
 	}
@@ -175,7 +184,7 @@ func (s *Server) answerError(err error, c echo.Context) {
 		seconds := (p.retryAfter + time.Second - 1) / time.Second
 		c.Response().Header().Set(echo.HeaderRetryAfter, strconv.FormatInt(int64(seconds), 10))
 	}
-	if err := c.Blob(meta.status, mediaProblem, body); err != nil {
+	if err := c.Blob(status, mediaType, text); err != nil {
 		s.log.Debug("answer_failed", "request_id", requestID(c), "err", err)
 	}
 }

@@ -45,7 +45,9 @@ var routes = []route{
 	{http.MethodPut, "/v1/integrations/{name}", scopeWebhooksWrite, (*Server).replaceIntegration},
 	{http.MethodDelete, "/v1/integrations/{name}", scopeWebhooksWrite, (*Server).deleteIntegration},
 	{http.MethodGet, "/v1/event-types", scopeWebhooksRead, (*Server).listEventTypes},
+	{http.MethodGet, pathPublicKey, scopePublic, (*Server).getPublicKey},
 	{http.MethodGet, "/openapi.json", scopePublic, (*Server).getDocument},
+	{http.MethodGet, "/asyncapi.json", scopePublic, (*Server).getAsyncDocument},
 }
 
 // echoPath turns "/v1/webhooks/{id}" into "/v1/webhooks/:id".
@@ -69,7 +71,9 @@ func (s *Server) router() *echo.Echo {
 			panic("admin: document and route table disagree on who may use " + r.method + " " + r.path)
 		}
 		e.Add(r.method, echoPath(r.path), s.guard(r, op))
+		s.templates[r.method+" "+echoPath(r.path)] = r.path
 	}
+	s.mountDialects(e)
 	return e
 }
 

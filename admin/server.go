@@ -11,6 +11,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"eventrelay/admin/dialect"
 	"eventrelay/admin/openapi"
 	"eventrelay/catalog"
 	"eventrelay/relay/divert"
@@ -54,6 +55,10 @@ type Options struct {
 	// Rules are what webhooks and integrations are validated against. KnownIntegration is set by the server, per
 	// tenant.
 	Rules catalog.Rules
+	// PublicKey gives a tenant's public key as PEM; nil: no tenant has one.
+	PublicKey func(tenant string) (pem string, ok bool)
+	// Dialects are the platforms' own APIs, served beside /v1.
+	Dialects []dialect.Dialect
 	// BootstrapKey may do everything for every tenant. Empty: nobody gets in.
 	BootstrapKey catalog.Secret
 	// Log gets one line per request; default none.
@@ -93,8 +98,13 @@ type Server struct {
 	limits   *limiter
 	metrics  *metrics
 	echo     *echo.Echo
+	// templates of the routes, by method and router's path; complete before the first request.
+	templates map[string]string
 
 	webhookInput, integrationInput *openapi.Schema
+
+	// asyncDocument is written when it is first asked for.
+	asyncDocument func() []byte
 }
 
 // New builds the API. It panics where the route table and the embedded document disagree, which no configuration
@@ -108,6 +118,9 @@ func New(o Options) *Server {
 	s := &Server{
 		opts: o, log: o.Log.With("component", "admin"), document: document, keys: newKeyring(o.BootstrapKey),
 		limits: newLimiter(o.Rate, o.Burst), metrics: newMetrics(o.Registerer),
+		templates: make(map[string]string),
+
+		asyncDocument: sync.OnceValue(func() []byte { return asyncDocument(catalog.EventTypes()) }),
 	}
 	s.webhookInput = bodySchema(document, http.MethodPost, "/v1/webhooks")
 	s.integrationInput = bodySchema(document, http.MethodPost, "/v1/integrations")

@@ -25,6 +25,7 @@ type webhookResource struct {
 	URL             string                  `json:"url,omitempty"`
 	Integration     string                  `json:"integration,omitempty"`
 	Format          catalog.Format          `json:"format"`
+	Version         string                  `json:"version,omitempty"`
 	Auth            catalog.Auth            `json:"auth"`
 	Headers         map[string]string       `json:"headers,omitempty"`
 	Signing         signingResource         `json:"signing"`
@@ -85,7 +86,7 @@ func newWebhookResource(v registry.View, note written) webhookResource {
 	shown := webhookResource{
 		ID: w.ID, UID: w.UID, Platform: w.Platform, DisplayName: w.DisplayName, Description: w.Description,
 		Metadata: w.Metadata, Enabled: w.Enabled, Events: w.Events, Domains: w.Domains, Filter: w.Filter, URL: w.URL,
-		Integration: w.Integration, Format: w.Format, Auth: w.Auth, Headers: w.Headers,
+		Integration: w.Integration, Format: w.Format, Version: w.Version, Auth: w.Auth, Headers: w.Headers,
 		Signing: newSigningResource(w.Signing, note.generated), TLS: w.TLS, Retry: w.Retry,
 		FailureHandling: w.FailureHandling, Alert: w.Alert, Overrides: w.Overrides, Delivery: w.Delivery,
 		Created: w.Created, Updated: w.Updated, Revision: w.Revision, Warnings: warningMessages(note.warnings),

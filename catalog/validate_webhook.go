@@ -47,7 +47,7 @@ func (w *Webhook) Validate(r Rules) ([]Warning, error) {
 
 func (c *checker) identity(w *Webhook) {
 	c.name("id", w.ID)
-	choice(c, "platform", w.Platform, PlatformV1, PlatformOphelos, PlatformSocotra, PlatformOcelot, PlatformDonutwork, PlatformReceeve)
+	choice(c, "platform", w.Platform, platforms...)
 	c.text("displayName", w.DisplayName, MaxDisplayNameLength)
 	c.text("description", w.Description, MaxDescriptionLength)
 	metadata := bytes.TrimSpace(w.Metadata)
@@ -97,6 +97,7 @@ func (c *checker) subscription(w *Webhook) {
 	}
 	choice(c, "format", w.Format, FormatStandard, FormatCloudEvents, FormatCloudEventsBinary, FormatRaw,
 		FormatOphelos, FormatSocotra, FormatOcelot, FormatDonutwork, FormatReceeve)
+	c.version("version", w.Format, w.Version)
 }
 
 func filterPath(path string) string {

@@ -34,13 +34,15 @@ type Webhook struct {
 	Filter json.RawMessage `json:"filter,omitempty"`
 
 	// URL is the inline endpoint; Integration names a shared one instead. Exactly one is set.
-	URL         string            `json:"url,omitempty"`
-	Integration string            `json:"integration,omitempty"`
-	Format      Format            `json:"format"`
-	Auth        Auth              `json:"auth"`
-	Headers     map[string]string `json:"headers,omitempty"`
-	Signing     Signing           `json:"signing"`
-	TLS         TLS               `json:"tls"`
+	URL         string `json:"url,omitempty"`
+	Integration string `json:"integration,omitempty"`
+	Format      Format `json:"format"`
+	// Version of the format, where it has versions (see FormatVersions); empty means the newest.
+	Version string            `json:"version,omitempty"`
+	Auth    Auth              `json:"auth"`
+	Headers map[string]string `json:"headers,omitempty"`
+	Signing Signing           `json:"signing"`
+	TLS     TLS               `json:"tls"`
 
 	Retry           Retry           `json:"retry"`
 	FailureHandling FailureHandling `json:"failureHandling"`
@@ -69,6 +71,8 @@ const (
 	PlatformDonutwork Platform = "donutwork"
 	PlatformReceeve   Platform = "receeve"
 )
+
+var platforms = []Platform{PlatformV1, PlatformOphelos, PlatformSocotra, PlatformOcelot, PlatformDonutwork, PlatformReceeve}
 
 // Format is the shape of the request body that a webhook asks for.
 type Format string

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"log/slog"
@@ -18,16 +19,29 @@ import (
 // A produce that failed or timed out is unknown, not unwritten, so it is written again; that can duplicate a record
 // and never loses one. While writes fail nothing is settled, offsets stay where they are, the window fills and intake
 // pauses; Failing tells readiness.
+//
+// mu guards the list of what is not acknowledged. A write that waits for room in the producer's buffer ends with the
+// acknowledgement of others, or with Abandon.
 type Journal struct {
 	client *kgo.Client
 	log    *slog.Logger
 
-	ctx  context.Context // cancelled by Close: waiting rewrites are given up, their offsets stay uncommitted
+	ctx  context.Context // cancelled by Abandon: waiting rewrites are given up, their offsets stay uncommitted
 	stop context.CancelCauseFunc
 
-	pending sync.WaitGroup // records written and not yet acknowledged or given up
-	failing atomic.Int64   // records whose last write failed
-	logged  atomic.Int64   // Unix s of the last log line; repeated failures are logged once in failureLogEvery
+	mu      sync.Mutex
+	pending list.List     // of *write, oldest first: not acknowledged and not given up
+	idle    chan struct{} // closed when pending becomes empty; nil while nobody waits
+
+	logged atomic.Int64 // Unix s of the last log line; repeated failures are logged once in failureLogEvery
+}
+
+// write is one record on its way. failed is guarded by the journal's mutex.
+type write struct {
+	began  time.Time
+	failed bool // its last produce failed
+	acked  func()
+	at     *list.Element
 }
 
 const (
@@ -36,6 +50,9 @@ const (
 	// enough not to spin.
 	journalBackoff  = 500 * time.Millisecond
 	failureLogEvery = 10 * time.Second
+	// overdueAfter is when a write that Kafka has neither taken nor refused counts as failing: what is retriable, a
+	// partition with too few replicas for instance, the client repeats in silence.
+	overdueAfter = 10 * time.Second
 )
 
 // ErrJournalClosed is the cause with which waiting writes end at Close.
@@ -53,8 +70,11 @@ func NewJournal(client *kgo.Client, log *slog.Logger) *Journal {
 //
 // Write blocks while the producer's buffer is full, which is the back-pressure that bounds memory.
 func (j *Journal) Write(rec *kgo.Record, acked func()) {
-	j.pending.Add(1)
-	j.produce(rec, acked, false)
+	w := &write{began: time.Now(), acked: acked}
+	j.mu.Lock()
+	w.at = j.pending.PushBack(w)
+	j.mu.Unlock()
+	j.produce(rec, w)
 }
 
 // WriteSync is Write that waits for the acknowledgement, for callers outside the hot path.
@@ -71,28 +91,35 @@ func (j *Journal) WriteSync(ctx context.Context, rec *kgo.Record) error {
 	}
 }
 
-func (j *Journal) produce(rec *kgo.Record, acked func(), failedBefore bool) {
+func (j *Journal) produce(rec *kgo.Record, w *write) {
 	j.client.Produce(j.ctx, rec, func(rec *kgo.Record, err error) {
 		if err == nil {
-			if failedBefore {
-				j.failing.Add(-1)
-			}
-			acked()
-			j.pending.Done()
+			w.acked()
+			j.remove(w)
 			return
 		}
 		if j.ctx.Err() != nil || errors.Is(err, kgo.ErrClientClosed) {
-			j.pending.Done()
+			j.remove(w)
 			return
 		}
-		if !failedBefore {
-			j.failing.Add(1)
-		}
+		j.mu.Lock()
+		w.failed = true
+		j.mu.Unlock()
 		j.logFailure(rec, err)
 		// A fresh record: kgo wrote offsets, timestamps and producer state into the failed one.
 		again := &kgo.Record{Topic: rec.Topic, Key: rec.Key, Value: rec.Value, Headers: rec.Headers}
-		time.AfterFunc(journalBackoff, func() { j.produce(again, acked, true) })
+		time.AfterFunc(journalBackoff, func() { j.produce(again, w) })
 	})
+}
+
+func (j *Journal) remove(w *write) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.pending.Remove(w.at)
+	if j.pending.Len() == 0 && j.idle != nil {
+		close(j.idle)
+		j.idle = nil
+	}
 }
 
 func (j *Journal) logFailure(rec *kgo.Record, err error) {
@@ -108,24 +135,48 @@ func (j *Journal) logFailure(rec *kgo.Record, err error) {
 	j.log.Error("journal_write_failed", "topic", rec.Topic, "bytes", len(rec.Value), "err", err, "hint", hint)
 }
 
-// Failing is the number of records whose last write failed and that are being written again.
-func (j *Journal) Failing() int64 { return j.failing.Load() }
+// Failing is the number of records whose last write failed and that are being written again, and of those that
+// Kafka has not acknowledged for long.
+func (j *Journal) Failing() int64 {
+	overdue := time.Now().Add(-overdueAfter)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	n := int64(0)
+	for e := j.pending.Front(); e != nil; e = e.Next() {
+		if w := e.Value.(*write); w.failed || w.began.Before(overdue) {
+			n++
+		}
+	}
+	return n
+}
 
-// Close waits for what was written until ctx ends, then gives up the rest. Call it after everything that writes
-// has stopped.
+// Close waits for what was written until ctx ends, then gives up the rest.
 func (j *Journal) Close(ctx context.Context) error {
-	idle := make(chan struct{})
-	go func() {
-		j.pending.Wait()
-		close(idle)
-	}()
 	var err error
 	select {
-	case <-idle:
+	case <-j.whenIdle():
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	}
-	j.stop(ErrJournalClosed)
-	<-idle
+	j.Abandon()
+	<-j.whenIdle()
 	return err
+}
+
+// Abandon gives up what is not acknowledged, now and from now on. Writes that wait for room return.
+func (j *Journal) Abandon() { j.stop(ErrJournalClosed) }
+
+// whenIdle is closed once nothing is pending.
+func (j *Journal) whenIdle() <-chan struct{} {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.pending.Len() == 0 {
+		idle := make(chan struct{})
+		close(idle)
+		return idle
+	}
+	if j.idle == nil {
+		j.idle = make(chan struct{})
+	}
+	return j.idle
 }

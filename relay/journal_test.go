@@ -114,3 +114,52 @@ func TestCreateTopics(t *testing.T) {
 }
 
 func newAdmin(client *kgo.Client) *kadm.Client { return kadm.NewClient(client) }
+
+// TestJournal_SilenceCountsAsFailing: what the client repeats by itself is no failure that anybody is told of.
+func TestJournal_SilenceCountsAsFailing(t *testing.T) {
+	cluster, _ := broker(t)
+	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.MetadataMinAge(10*time.Millisecond))
+	require.NoError(t, err)
+	defer client.Close()
+	fault := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas, Count: -1})
+	j := NewJournal(client, slog.New(slog.DiscardHandler))
+	acked := make(chan struct{})
+	j.Write(&kgo.Record{Topic: "relay.retry.5s", Value: []byte("x")}, func() { close(acked) })
+	require.Eventually(t, func() bool { return fault.Hits() > 0 }, 10*time.Second, time.Millisecond)
+	require.Zero(t, j.Failing(), "a moment is nothing")
+	j.mu.Lock()
+	j.pending.Front().Value.(*write).began = time.Now().Add(-overdueAfter - time.Second)
+	j.mu.Unlock()
+	require.EqualValues(t, 1, j.Failing())
+	fault.Remove()
+	<-acked
+	require.NoError(t, j.Close(t.Context()))
+	require.Zero(t, j.Failing())
+}
+
+// TestJournal_AbandonReleasesWhoeverWaitsForRoom: with Kafka away and the buffer full, a stop must not wait for room.
+func TestJournal_AbandonReleasesWhoeverWaitsForRoom(t *testing.T) {
+	cluster, _ := broker(t)
+	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.MaxBufferedRecords(1), kgo.MetadataMinAge(10*time.Millisecond))
+	require.NoError(t, err)
+	defer client.Close()
+	fault := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas, Count: -1})
+	defer fault.Remove()
+	j := NewJournal(client, slog.New(slog.DiscardHandler))
+	never := func() { t.Error("acknowledged although the broker refused") }
+	j.Write(&kgo.Record{Topic: "relay.retry.5s", Value: []byte("x")}, never)
+	returned := make(chan struct{})
+	go func() {
+		defer close(returned)
+		j.Write(&kgo.Record{Topic: "relay.retry.5s", Value: []byte("y")}, never)
+	}()
+	require.Eventually(t, func() bool { return fault.Hits() > 1 }, 10*time.Second, time.Millisecond)
+	select {
+	case <-returned:
+		t.Fatal("the buffer has room for one")
+	default:
+	}
+	j.Abandon()
+	<-returned
+	require.NoError(t, j.Close(t.Context()))
+}

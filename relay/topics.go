@@ -1,15 +1,8 @@
 package relay
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"sort"
 	"strconv"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // Topics names the relay's own topics and says how each must be set up.
@@ -37,7 +30,7 @@ const (
 	EnvelopeBytes = 64 << 10
 )
 
-// The topics; see DESIGN's table of records for what each holds.
+// The topics; Specs says how each is set up.
 func (t Topics) Webhooks() string { return t.Prefix + "webhooks" }
 func (t Topics) Diverted() string { return t.Prefix + "diverted" }
 func (t Topics) Attempts() string { return t.Prefix + "attempts" }
@@ -77,6 +70,12 @@ type TopicSpec struct {
 	Configs    map[string]string
 	// Compacted topics are keyed state: their partition count must never change.
 	Compacted bool
+	// Single topics are one log: with any other number of partitions than one they cannot be read in order.
+	Single bool
+	// Vital are the settings that keep what the topic holds. With others the broker deletes it, and nobody is told.
+	Vital []string
+	// Foreign topics are the platform's: made when they are missing, and never changed.
+	Foreign bool
 }
 
 const day = 24 * time.Hour
@@ -89,6 +88,7 @@ func (t Topics) Specs() []TopicSpec {
 			"cleanup.policy": "compact",
 			// A broker that also applies time retention would delete state that is merely old.
 			"retention.ms":              "-1",
+			"retention.bytes":           "-1",
 			"min.cleanable.dirty.ratio": "0.1",
 			"segment.ms":                millis(time.Hour),
 			"max.compaction.lag.ms":     millis(day),
@@ -99,16 +99,17 @@ func (t Topics) Specs() []TopicSpec {
 		}
 		return c
 	}
+	vital := []string{"cleanup.policy"}
 	specs := []TopicSpec{
-		{Name: t.Webhooks(), Partitions: 1, Compacted: true, Configs: compact(nil)},
-		{Name: t.Diverted(), Partitions: t.Partitions, Compacted: true, Configs: compact(map[string]string{"max.message.bytes": maxBytes})},
-		{Name: t.Jobs(), Partitions: 1, Compacted: true, Configs: compact(nil)},
+		{Name: t.Webhooks(), Partitions: 1, Compacted: true, Single: true, Vital: vital, Configs: compact(nil)},
+		{Name: t.Diverted(), Partitions: t.Partitions, Compacted: true, Vital: vital, Configs: compact(map[string]string{"max.message.bytes": maxBytes})},
+		{Name: t.Jobs(), Partitions: 1, Compacted: true, Single: true, Vital: vital, Configs: compact(nil)},
 		{Name: t.Attempts(), Partitions: t.Partitions, Configs: map[string]string{"cleanup.policy": "delete", "retention.ms": millis(7 * day)}},
 		{Name: t.Events(), Partitions: 1, Configs: map[string]string{"cleanup.policy": "delete", "retention.ms": millis(7 * day)}},
 		{Name: t.Rejected(), Partitions: 1, Configs: map[string]string{"cleanup.policy": "delete", "retention.ms": millis(30 * day), "max.message.bytes": maxBytes}},
 	}
 	for _, delay := range t.Delays {
-		specs = append(specs, TopicSpec{Name: t.Retry(delay), Partitions: t.Partitions, Configs: map[string]string{
+		specs = append(specs, TopicSpec{Name: t.Retry(delay), Partitions: t.Partitions, Vital: []string{"cleanup.policy", "retention.ms", "retention.bytes"}, Configs: map[string]string{
 			"cleanup.policy": "delete",
 			// Waiting deliveries are never deleted by time; what is done is trimmed below the committed offset.
 			"retention.ms": "-1", "retention.bytes": "-1",
@@ -120,39 +121,19 @@ func (t Topics) Specs() []TopicSpec {
 	return specs
 }
 
+// DomainSpecs lists domain topics, as they are made where the platform has not made them.
+func (t Topics) DomainSpecs(names []string) []TopicSpec {
+	specs := make([]TopicSpec, len(names))
+	for i, name := range names {
+		specs[i] = TopicSpec{Name: name, Partitions: t.Partitions, Foreign: true, Configs: map[string]string{
+			"max.message.bytes": strconv.Itoa(t.MaxEventBytes + EnvelopeBytes),
+		}}
+	}
+	return specs
+}
+
 // TombstoneRetention is delete.retention.ms of the compacted topics: a copy older than this may have missed a
 // tombstone and must not be trusted.
 const TombstoneRetention = 7 * day
 
 func millis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
-
-// CreateTopics creates those that are missing and leaves the others as they are. It returns the names it created.
-func CreateTopics(ctx context.Context, admin *kadm.Client, replication int16, specs []TopicSpec) ([]string, error) {
-	existing, err := admin.ListTopics(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("list topics: %w", err)
-	}
-	var created []string
-	for _, spec := range specs {
-		if existing.Has(spec.Name) {
-			continue
-		}
-		configs := make(map[string]*string, len(spec.Configs))
-		for k, v := range spec.Configs {
-			configs[k] = &v
-		}
-		resp, err := admin.CreateTopic(ctx, spec.Partitions, replication, configs, spec.Name)
-		if err == nil {
-			err = resp.Err
-		}
-		switch {
-		case errors.Is(err, kerr.TopicAlreadyExists): // another instance was faster
-		case err != nil:
-			return created, fmt.Errorf("create topic %s: %w", spec.Name, err)
-		default:
-			created = append(created, spec.Name)
-		}
-	}
-	sort.Strings(created)
-	return created, nil
-}

@@ -22,6 +22,7 @@ type cli struct {
 	Publish publishCmd `cmd:"" help:"Publish an event, a file of events or a sample to Kafka."`
 	Listen  listenCmd  `cmd:"" help:"A receiver for trying things out: verifies signatures and prints what arrives."`
 	Topics  topicsCmd  `cmd:"" help:"The relay's topics."`
+	Health  healthCmd  `cmd:"" help:"Ask the relay on this machine whether it is ready; exits 1 when it is not."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

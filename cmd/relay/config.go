@@ -48,7 +48,7 @@ func (c listenConfig) check(p *problems) {
 type topicConfig struct {
 	DomainTopics map[string]string `name:"domain-topics" env:"RELAY_DOMAIN_TOPICS" yaml:"domainTopics" default:"debt=debt,payment=payment,claim=claim,policy=policy,sms=sms" mapsep:"," placeholder:"TOPIC=DOMAIN,…" help:"Topics to read, and the domain of the events in each (${default})." group:"Topics"`
 	Prefix       string            `name:"topic-prefix" env:"RELAY_TOPIC_PREFIX" yaml:"topics.prefix" default:"relay." help:"What the names of the relay's own topics begin with." group:"Topics"`
-	Partitions   int32             `name:"topic-partitions" env:"RELAY_TOPIC_PARTITIONS" yaml:"topics.partitions" default:"12" help:"Partitions of the retry, diverted and attempts topics when they are made; fixed from then on." group:"Topics"`
+	Partitions   int32             `name:"topic-partitions" env:"RELAY_TOPIC_PARTITIONS" yaml:"topics.partitions" default:"12" help:"Partitions of the retry, diverted and attempts topics when they are made; the diverted topic keeps its number from then on." group:"Topics"`
 	Replication  int16             `name:"topic-replication" env:"RELAY_TOPIC_REPLICATION" yaml:"topics.replication" default:"-1" help:"Replicas of the relay's own topics when they are made; -1 leaves it to the broker." group:"Topics"`
 	RetryDelays  []time.Duration   `name:"retry-delays" env:"RELAY_RETRY_DELAYS" yaml:"retry.delays" default:"5s,30s,2m,10m,1h,6h" placeholder:"DURATION" help:"Delays of the retry topics, shortest first; a delivery hops through them until it is due (${default})." group:"Topics"`
 	EventMax     byteSize          `name:"event-max-bytes" env:"RELAY_EVENT_MAX_BYTES" yaml:"event.maxBytes" default:"10MiB" placeholder:"SIZE" help:"Largest event that is relayed (${default}); a larger one is rejected with its coordinates." group:"Topics"`
@@ -124,9 +124,14 @@ type intakeConfig struct {
 	WindowRecords    int           `name:"window-records" env:"RELAY_WINDOW_RECORDS" yaml:"window.records" default:"10000" help:"Events read and not settled at most, over all partitions." group:"Intake"`
 	WindowBytes      byteSize      `name:"window-bytes" env:"RELAY_WINDOW_BYTES" yaml:"window.bytes" default:"64MiB" placeholder:"SIZE" help:"Bytes of those events at most (${default})." group:"Intake"`
 	WindowDeliveries int           `name:"window-deliveries" env:"RELAY_WINDOW_DELIVERIES" yaml:"window.deliveries" default:"10000" help:"Deliveries of those events at most." group:"Intake"`
+	SessionTimeout   time.Duration `name:"session-timeout" env:"RELAY_SESSION_TIMEOUT" yaml:"sessionTimeout" default:"45s" help:"How long an instance may be silent before the others get its partitions; a restart must be quicker to keep them." group:"Intake"`
 	DrainTimeout     time.Duration `name:"drain-timeout" env:"RELAY_DRAIN_TIMEOUT" yaml:"drainTimeout" default:"10s" help:"How long attempts under way may go on when the relay stops or gives up a partition." group:"Intake"`
 	DivertRetention  time.Duration `name:"divert-retention" env:"RELAY_DIVERT_RETENTION" yaml:"divert.retention" default:"720h" help:"How long a diverted event is kept (30 days by default)." group:"Intake"`
 }
+
+// minSession leaves room for three heartbeats and a pause of the process; maxSession is the most that brokers allow
+// (group.max.session.timeout.ms).
+const minSession, maxSession = 2 * time.Second, 30 * time.Minute
 
 // maxDrain leaves half of the group's rebalance timeout (60 s) for handing off and committing.
 const maxDrain = 30 * time.Second
@@ -141,6 +146,7 @@ func (c intakeConfig) check(p *problems, eventMax byteSize) {
 	p.between("window-records", int64(c.WindowRecords), 1, 10_000_000)
 	p.between("window-deliveries", int64(c.WindowDeliveries), 1, 10_000_000)
 	p.between("window-bytes", int64(c.WindowBytes), int64(eventMax), 64<<30)
+	p.durationBetween("session-timeout", c.SessionTimeout, minSession, maxSession)
 	p.durationBetween("drain-timeout", c.DrainTimeout, 0, maxDrain)
 	p.durationBetween("divert-retention", c.DivertRetention, time.Hour, 10*365*24*time.Hour)
 }

@@ -14,14 +14,15 @@ type serveCmd struct {
 	Roles []string `name:"roles" env:"RELAY_ROLES" yaml:"roles" default:"relay,admin" help:"What this process does: relay (deliver events), admin (serve the API) or both." group:"Operation"`
 	From  string   `name:"from" env:"RELAY_FROM" yaml:"from" default:"latest" help:"Where a new group begins in the domain topics, decided once: latest or earliest." group:"Intake"`
 
-	Keys   keyConfig    `embed:""`
-	Kafka  kafkaConfig  `embed:""`
-	Redis  redisConfig  `embed:""`
-	Topic  topicConfig  `embed:""`
-	Intake intakeConfig `embed:""`
-	Egress egressConfig `embed:""`
-	Listen listenConfig `embed:""`
-	Log    logConfig    `embed:""`
+	Keys   keyConfig     `embed:""`
+	Kafka  kafkaConfig   `embed:""`
+	Redis  redisConfig   `embed:""`
+	Topic  topicConfig   `embed:""`
+	Types  catalogConfig `embed:""`
+	Intake intakeConfig  `embed:""`
+	Egress egressConfig  `embed:""`
+	Listen listenConfig  `embed:""`
+	Log    logConfig     `embed:""`
 }
 
 // The roles of a process.
@@ -43,6 +44,7 @@ func (c *serveCmd) check(p *problems) {
 	c.Kafka.check(p)
 	c.Redis.check(p)
 	c.Topic.check(p)
+	c.Types.check(p)
 	c.Intake.check(p, c.Topic.EventMax)
 	c.Listen.check(p)
 	c.Log.check(p)
@@ -57,11 +59,12 @@ type devCmd struct {
 	ReceiverAddr string `name:"receiver-addr" env:"RELAY_RECEIVER_ADDR" yaml:"dev.receiverAddr" default:"127.0.0.1:8082" placeholder:"HOST:PORT" help:"Where the local receiver listens." group:"Development"`
 	From         string `name:"from" env:"RELAY_FROM" yaml:"from" default:"earliest" help:"Where a new group begins in the domain topics, decided once: latest or earliest." group:"Intake"`
 
-	Topic  topicConfig  `embed:""`
-	Intake intakeConfig `embed:""`
-	Egress egressConfig `embed:""`
-	Listen listenConfig `embed:""`
-	Log    logConfig    `embed:""`
+	Topic  topicConfig   `embed:""`
+	Types  catalogConfig `embed:""`
+	Intake intakeConfig  `embed:""`
+	Egress egressConfig  `embed:""`
+	Listen listenConfig  `embed:""`
+	Log    logConfig     `embed:""`
 }
 
 // check implements checker.
@@ -74,6 +77,7 @@ func (c *devCmd) check(p *problems) {
 	p.listenAddr("receiver-addr", c.ReceiverAddr)
 	checkFrom(p, c.From)
 	c.Topic.check(p)
+	c.Types.check(p)
 	c.Intake.check(p, c.Topic.EventMax)
 	c.Listen.check(p)
 	c.Log.check(p)

@@ -12,6 +12,9 @@ import (
 
 const envPrefix = "RELAY_"
 
+// testEnvPrefix begins the names of the services that the integration tests use. The relays that they start inherit them.
+const testEnvPrefix = "RELAY_TEST_"
+
 // clientEnv are read by the client commands, which talk to a running relay and take no configuration.
 var clientEnv = []string{"RELAY_ADMIN_URL", "RELAY_ADMIN_KEY"}
 
@@ -27,7 +30,7 @@ func checkEnv(app *kong.Application, environ []string) error {
 	var wrong []string
 	for _, entry := range environ {
 		name, _, _ := strings.Cut(entry, "=")
-		if !strings.HasPrefix(name, envPrefix) || orchestratorEnv.MatchString(name) {
+		if !strings.HasPrefix(name, envPrefix) || strings.HasPrefix(name, testEnvPrefix) || orchestratorEnv.MatchString(name) {
 			continue
 		}
 		if _, ok := slices.BinarySearch(known, name); ok {

@@ -251,6 +251,10 @@ func TestEnvironment(t *testing.T) {
 		}
 		parseServe(t)
 	})
+	t.Run("what names the services of the tests is not ours", func(t *testing.T) {
+		t.Setenv("RELAY_TEST_KAFKA", "127.0.0.1:19092")
+		parseServe(t)
+	})
 	t.Run("lists and maps", func(t *testing.T) {
 		t.Setenv("RELAY_ALLOW_NETWORKS", "10.0.0.0/8,fd00::/8")
 		t.Setenv("RELAY_DOMAIN_TOPICS", "core.debt=debt,core.payment=payment")

@@ -32,6 +32,9 @@ const devDelay = time.Second
 
 // Run starts Kafka, Redis, the relay and the demo in this process, and stops them in the opposite order.
 func (c *devCmd) Run(ctx context.Context, s streams) (err error) {
+	if err := c.Types.use(); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
@@ -78,7 +81,7 @@ func (c *devCmd) Run(ctx context.Context, s streams) (err error) {
 	relay := node{
 		Kafka: kafka, Redis: redisClient, Topics: topics, Keys: ring, AdminKey: secrets.Admin, Egress: egress,
 		Group: c.Intake.Group, Instance: "dev", Domains: c.Topic.DomainTopics, From: intake.From(c.From),
-		Limits: c.Intake.Limits(), Drain: c.Intake.DrainTimeout, Breaker: devBreaker, Relay: true, Admin: true,
+		Limits: c.Intake.Limits(), Session: c.Intake.SessionTimeout, Drain: c.Intake.DrainTimeout, Breaker: devBreaker, Relay: true, Admin: true,
 		AdminAddr: c.Listen.AdminAddr, OpsAddr: c.Listen.OpsAddr, Log: log,
 		OnReport: watch.report, OnBreaker: watch.breaker, OnReady: func(addr string) { ready <- addr },
 	}

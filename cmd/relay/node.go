@@ -113,7 +113,7 @@ func (n node) run(ctx context.Context) error {
 	defer client.Close()
 	live := &instances{group: n.Group, admin: kadm.NewClient(producer)}
 	dispatcher := deliver.New(deliver.Options{
-		Webhooks: deliveryView{hooks}, Client: client, Retry: wheel, Divert: diverted,
+		Webhooks: deliveryView{hooks}, Pair: hooks.PrivateKey, Client: client, Retry: wheel, Divert: diverted,
 		Attempts: deliver.NewAttemptLog(producer, journal, n.Topics.Attempts(), metrics), Breaker: n.Breaker,
 		Contended: window.Contended, Share: max(1, n.Limits.Deliveries/endpointShare), Instances: live.count,
 		SmallestDelay: n.Topics.Delays[0], OnReport: n.OnReport, OnBreaker: n.OnBreaker, Log: n.Log, Registerer: metrics,
@@ -133,7 +133,7 @@ func (n node) run(ctx context.Context) error {
 	// Health first, so that a start that waits says for what.
 	health := &health{registry: hooks, journal: journal, diverted: diverted, relay: n.Relay, intake: events.Group(), retry: wheel.Group()}
 	api := admin.New(admin.Options{Registry: hooks, Diverted: diverted, Rules: catalog.Rules{Egress: n.Egress},
-		BootstrapKey: n.AdminKey, Registerer: metrics, Log: n.Log})
+		Dialects: n.dialects(hooks, diverted, client), PublicKey: hooks.PublicKey, BootstrapKey: n.AdminKey, Registerer: metrics, Log: n.Log})
 	ops, err := listen(n.OpsAddr, "--ops-addr", admin.OpsHandler(health.checks, metrics), n.Log)
 	if err != nil {
 		return err
@@ -141,15 +141,22 @@ func (n node) run(ctx context.Context) error {
 	defer ops.shutdown(n.Log)
 
 	background.Go(func() error { return hooks.Run(base) })
+	// giveUp ends writes that wait for room in a producer's buffer, which while Kafka is away may be for ever.
+	giveUp := func() { journal.Abandon(); diverted.Abandon() }
 	indexCtx, stopIndex := context.WithCancel(base)
 	defer stopIndex()
 	var indexing errgroup.Group
+	var server *httpServer
 	// stop is phase two, bounded: whatever is still under way then is read again at the next start. The sweeper of the
 	// divert store may wait for the journal, so that is closed before the sweeper is waited for.
 	stop := func(err error) error {
 		n.Log.Info("relay_stopping")
 		stopCtx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), stopTimeout, fmt.Errorf("stop took longer than %s", stopTimeout))
 		defer cancel()
+		defer context.AfterFunc(stopCtx, giveUp)()
+		if server != nil {
+			server.shutdown(n.Log) // before what its requests write through
+		}
 		err = errors.Join(err, dispatcher.Close(stopCtx))
 		stopIndex()
 		err = errors.Join(err, journal.Close(stopCtx), indexing.Wait(), diverted.Close(stopCtx))
@@ -164,14 +171,14 @@ func (n node) run(ctx context.Context) error {
 	indexing.Go(func() error { return diverted.RunIndex(indexCtx) })
 	background.Go(func() error { dispatcher.Run(base); return nil })
 	background.Go(func() error { live.run(base); return nil })
+	watch := newRedisWatch(n.Redis, n.Log, metrics)
+	background.Go(func() error { watch.run(base); return nil })
 
 	adminAddr := ""
 	if n.Admin {
-		server, err := listen(n.AdminAddr, "--admin-addr", api.Handler(), n.Log)
-		if err != nil {
+		if server, err = listen(n.AdminAddr, "--admin-addr", api.Handler(), n.Log); err != nil {
 			return stop(err)
 		}
-		defer server.shutdown(n.Log)
 		adminAddr = server.addr
 	}
 
@@ -189,8 +196,17 @@ func (n node) run(ctx context.Context) error {
 	if n.OnReady != nil {
 		n.OnReady(adminAddr)
 	}
-	// Phase one: intake stops, what is under way drains, offsets are committed.
-	return stop(front.Wait())
+	return stop(await(frontCtx, front, n.Drain+stopTimeout, giveUp))
+}
+
+// await is phase one of a stop: intake stops, what is under way drains, offsets are committed. A worker that waits to
+// write is released after patience: by then the drain is over, and what it writes settles nothing any more.
+func await(ctx context.Context, front *errgroup.Group, patience time.Duration, giveUp func()) error {
+	done := make(chan error, 1)
+	go func() { done <- front.Wait() }()
+	<-ctx.Done()
+	defer time.AfterFunc(patience, giveUp).Stop()
+	return <-done
 }
 
 const (

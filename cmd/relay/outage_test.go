@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,20 +15,26 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 )
 
-// TestKafkaGone: the broker goes away under load and comes back on the same address with what it had. Nothing is lost
-// and the relay goes on without a restart.
-func TestKafkaGone(t *testing.T) {
+// restartable gives a function that starts a broker, each time on the same address with what it had.
+func restartable(t *testing.T) func() *kfake.Cluster {
+	t.Helper()
 	dir := t.TempDir()
 	_, portText, err := net.SplitHostPort(freeAddr(t))
 	require.NoError(t, err)
 	port, err := strconv.Atoi(portText)
 	require.NoError(t, err)
-	start := func() *kfake.Cluster {
+	return func() *kfake.Cluster {
 		c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(port), kfake.DataDir(dir),
 			kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}))
 		require.NoError(t, err)
 		return c
 	}
+}
+
+// TestKafkaGone: the broker goes away under load and comes back on the same address with what it had. Nothing is lost
+// and the relay goes on without a restart.
+func TestKafkaGone(t *testing.T) {
+	start := restartable(t)
 	cluster := start()
 	f := newFleetOn(t, cluster.ListenAddrs(), "", time.Second)
 	o := newOracle()
@@ -168,4 +175,39 @@ func TestDivertAndBack(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "gone", webhook.Suspension.Reason)
 	require.EqualValues(t, 12, arrived.Load(), fmt.Sprint(list()))
+}
+
+// TestStartWithoutKafka: a relay that is started before its broker waits for it and says so.
+func TestStartWithoutKafka(t *testing.T) {
+	t.Setenv("RELAY_TEST_REDIS", "")
+	start := restartable(t)
+	cluster := start()
+	f := newFleetOn(t, cluster.ListenAddrs(), "", time.Second) // makes the topics
+	cluster.Close()
+	p := f.start(t, "one")
+	require.Eventually(t, func() bool { return strings.Contains(f.logs.String(), "kafka_unavailable") }, 20*time.Second, 20*time.Millisecond)
+	cluster = start()
+	t.Cleanup(cluster.Close)
+	p.awaitReady(t, f)
+}
+
+// TestWrongMasterKey: stored secrets that cannot be decrypted stop the start with the reason; nothing is sent
+// unsigned.
+func TestWrongMasterKey(t *testing.T) {
+	f := newFleet(t, time.Second)
+	p := f.start(t, "one")
+	p.awaitReady(t, f)
+	_, err := p.api.call(t.Context(), http.MethodPost, "/v1/webhooks", map[string]any{"id": "w", "url": "http://127.0.0.1:1/"}, nil)
+	require.NoError(t, err)
+	p.stop(t, f)
+	other := f.start(t, "one", "--master-key", "HwABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4=")
+	select {
+	case err := <-other.done:
+		other.done <- nil
+		require.Error(t, err)
+	case <-time.After(30 * time.Second):
+		t.Fatal("it started with a key that does not decrypt")
+	}
+	require.Contains(t, f.logs.String(), "master key")
+	require.NotContains(t, f.logs.String(), "HwABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4=")
 }

@@ -40,13 +40,15 @@ type publishCmd struct {
 	Count int    `default:"1" help:"How often to publish it."`
 	Key   string `help:"Key of the records. Default: the subject, else none."`
 
-	Kafka kafkaConfig `embed:""`
+	Kafka kafkaConfig   `embed:""`
+	Types catalogConfig `embed:""`
 }
 
 // check implements checker: it refuses what would be ignored silently. That --sample, --file and --type exclude each
 // other is seen to by the parser.
 func (c *publishCmd) check(p *problems) {
 	c.Kafka.check(p)
+	c.Types.check(p)
 	if c.Sample == "" && c.File == "" && c.Type == "" {
 		p.add("sample", "is not set, nor is --file or --type: one of them says what to publish")
 	}
@@ -77,6 +79,9 @@ const (
 
 // Run implements the subcommand.
 func (c *publishCmd) Run(ctx context.Context, s streams) error {
+	if err := c.Types.use(); err != nil {
+		return err
+	}
 	records, err := c.records(s.In, time.Now())
 	if err != nil {
 		return err

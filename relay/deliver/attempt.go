@@ -100,7 +100,7 @@ func classify(res outbound.Result) breaker.Outcome {
 func (d *Dispatcher) react(l *lane, res outbound.Result) {
 	now := time.Now()
 	l.mu.Lock()
-	l.observe(res.Latency)
+	l.observe(now, res.Latency)
 	if res.RetryAfter > 0 {
 		l.notBefore = maxTime(l.notBefore, now.Add(res.RetryAfter))
 	}

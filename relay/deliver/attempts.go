@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 	"sync/atomic"
@@ -75,7 +76,8 @@ func (a *AttemptLog) Write(d *relay.Delivery, res outbound.Result, next Next) {
 		a.shed.Inc()
 		return
 	}
-	a.client.TryProduce(nil, a.record(d, d.Attempts+1, res, next), func(_ *kgo.Record, err error) { //nolint:staticcheck // nil: the client's own context
+	// Its own context: a record that waits to be written outlives the attempt.
+	a.client.TryProduce(context.Background(), a.record(d, d.Attempts+1, res, next), func(_ *kgo.Record, err error) {
 		a.pending.Add(-1)
 		if err != nil {
 			a.shed.Inc()

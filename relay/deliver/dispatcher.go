@@ -2,8 +2,10 @@ package deliver
 
 import (
 	"context"
+	"crypto/rsa"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -40,6 +42,8 @@ type Diverter interface {
 // Options configure a Dispatcher. Fields without a default are required.
 type Options struct {
 	Webhooks Webhooks
+	// Pair gives a tenant's key pair, nil when it has none. Default: none has.
+	Pair     func(tenant string) *rsa.PrivateKey
 	Client   *outbound.Client
 	Retry    Retrier
 	Divert   Diverter
@@ -79,6 +83,9 @@ type Dispatcher struct {
 	stop context.CancelFunc
 	work sync.WaitGroup // attempts and suspensions
 
+	lastLane atomic.Pointer[lane] // of the latest fresh delivery
+	switched atomic.Int64         // Unix ns: when lastLane last changed
+
 	lanesMu sync.RWMutex
 	lanes   map[string]*lane
 
@@ -95,6 +102,9 @@ func New(o Options) *Dispatcher {
 	}
 	if o.Instances == nil {
 		o.Instances = func() int { return 1 }
+	}
+	if o.Pair == nil {
+		o.Pair = func(string) *rsa.PrivateKey { return nil }
 	}
 	if o.OnReport == nil {
 		o.OnReport = func(Report) {}
@@ -146,11 +156,20 @@ func (d *Dispatcher) enqueue(t *Task, tgt *target, now time.Time) {
 		}
 		l.lastUsed = now
 		l.configure(tgt.endpoint.Concurrency, tgt.endpoint.RateLimit, d.o.Instances())
-		if l.admit(t, now, d.o.Contended(), d.o.Share) == admitPostpone {
-			wait := l.pace(now, max(l.blocked(now), l.drainTime(), d.o.SmallestDelay))
+		switch l.admit(t, now, d.pressure(l, t, now)) {
+		case admitPostpone:
+			wait := l.pace(now, max(l.blocked(now), l.drainTime(now), d.o.SmallestDelay))
 			l.mu.Unlock()
 			d.postpone(t, wait)
 			return
+		case admitWait:
+			l.mu.Unlock()
+			if !d.pause(t) {
+				d.Postpone(t)
+				return
+			}
+			now = time.Now()
+			continue
 		}
 		l.queues[t.Share].push(t)
 		if t.Share == Fresh {
@@ -161,6 +180,41 @@ func (d *Dispatcher) enqueue(t *Task, tgt *target, now time.Time) {
 		return
 	}
 }
+
+// othersFor is how long a delivery for another endpoint is remembered: while there are several, none may make the
+// others wait.
+const othersFor = 10 * time.Second
+
+// pressure notes which endpoint is served and says whether there are others.
+func (d *Dispatcher) pressure(l *lane, t *Task, now time.Time) pressure {
+	if t.Share == Fresh {
+		if last := d.lastLane.Swap(l); last != nil && last != l {
+			d.switched.Store(now.UnixNano())
+		}
+	}
+	return d.pressureAt(now)
+}
+
+func (d *Dispatcher) pressureAt(now time.Time) pressure {
+	return pressure{others: now.UnixNano()-d.switched.Load() < int64(othersFor), contended: d.o.Contended(), share: d.o.Share, age: d.o.HandOffAfter}
+}
+
+// pause makes intake wait for a lane that has enough. It returns false when the owner cannot wait any longer.
+func (d *Dispatcher) pause(t *Task) bool {
+	timer := time.NewTimer(pauseFor)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return time.Since(t.waitsSince()) < d.o.HandOffAfter
+	case <-t.Context.Done():
+		return false
+	case <-d.ctx.Done():
+		return false
+	}
+}
+
+// pauseFor is short against aloneFor, so that the lane never runs dry.
+const pauseFor = 20 * time.Millisecond
 
 // pump starts as many attempts as may start. Callers hold l.mu.
 func (d *Dispatcher) pump(l *lane, now time.Time) {
@@ -252,8 +306,18 @@ func (d *Dispatcher) Run(ctx context.Context) {
 func (d *Dispatcher) sweep(now time.Time) {
 	for _, l := range d.allLanes() {
 		l.mu.Lock()
-		base := max(l.drainTime(), d.o.SmallestDelay)
-		aged := l.recall(func(t *Task) bool { return now.Sub(t.waitsSince()) > d.o.HandOffAfter })
+		base := max(l.drainTime(now), d.o.SmallestDelay)
+		excess := 0
+		if p := d.pressureAt(now); l.hogs(now, p) {
+			excess = l.held - p.share
+		}
+		aged := l.recall(func(t *Task) bool {
+			if t.Share == Fresh && excess > 0 {
+				excess--
+				return true
+			}
+			return now.Sub(t.waitsSince()) > d.o.HandOffAfter
+		})
 		waits := make([]time.Duration, len(aged))
 		for i := range aged {
 			waits[i] = l.pace(now, base)
@@ -324,7 +388,10 @@ func (d *Dispatcher) target(w *catalog.Webhook, in *catalog.Integration, office 
 	if t != nil && t.webhook == w && t.integration == in {
 		return t
 	}
-	t = compileTarget(w, in, office)
+	t = compileTarget(w, in, office, d.o.Pair(w.Tenant))
+	if t.err != nil {
+		return t // what it lacks may come without an edit of the webhook: the tenant's key pair
+	}
 	d.targetsMu.Lock()
 	defer d.targetsMu.Unlock()
 	if len(d.targets) >= targetsKept {

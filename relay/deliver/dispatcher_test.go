@@ -164,6 +164,16 @@ func answering(t *testing.T, status int, header ...string) *httptest.Server {
 	return server
 }
 
+// hanging serves nothing until release is called, or the test ends.
+func hanging(t *testing.T) (server *httptest.Server, release func()) {
+	t.Helper()
+	held := make(chan struct{})
+	release = sync.OnceFunc(func() { close(held) })
+	server = httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-held }))
+	t.Cleanup(func() { release(); server.Close() })
+	return server, release
+}
+
 func TestDispatcher_Delivers(t *testing.T) {
 	b := newBench(t, nil)
 	b.webhook("w", answering(t, 200).URL, nil)
@@ -290,8 +300,10 @@ func TestDispatcher_HandsOffWhatHasNotBegun(t *testing.T) {
 
 func TestDispatcher_HungEndpointLeavesOthersAlone(t *testing.T) {
 	release := make(chan struct{})
+	open := sync.OnceFunc(func() { close(release) })
 	hung := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
 	defer hung.Close()
+	defer open() // or a failed test waits for the server for ever
 	b := newBench(t, nil)
 	b.webhook("hung", hung.URL, nil)
 	b.webhook("well", answering(t, 200).URL, nil)
@@ -300,28 +312,84 @@ func TestDispatcher_HungEndpointLeavesOthersAlone(t *testing.T) {
 		b.submit("well", nil)
 	}
 	b.await(t, 100)
-	close(release)
+	open()
 	b.await(t, 200)
 }
 
 func TestDispatcher_ShareOfTheWindow(t *testing.T) {
-	release := make(chan struct{})
-	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
-	defer server.Close()
+	server, release := hanging(t)
 	b := newBench(t, func(o *Options) { o.Contended = func() bool { return true }; o.Share = 10 })
+	b.webhook("other", answering(t, 200).URL, nil)
 	b.webhook("w", server.URL, nil)
-	for range 30 {
+	b.submit("other", nil)
+	l := b.d.lane("w/w")
+	for range 10 {
 		b.submit("w", nil)
 	}
-	b.await(t, 20)
-	close(release)
-	b.await(t, 30)
+	require.Eventually(t, func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.drainTime(time.Now()) > hogAfter
+	}, waitFor, tick)
+	for range 20 {
+		b.submit("w", nil)
+	}
+	b.await(t, 21)
+	release()
+	b.await(t, 31)
+}
+
+// TestDispatcher_AloneItMakesIntakeWait: with no other endpoint busy, a slow one holds intake back instead of filling
+// the retry wheel.
+func TestDispatcher_AloneItMakesIntakeWait(t *testing.T) {
+	server, release := hanging(t)
+	b := newBench(t, func(o *Options) { o.Contended = func() bool { return true }; o.Share = 1 })
+	b.webhook("w", server.URL, nil)
+	b.submit("w", nil)
+	l := b.d.lane("w/w")
+	l.mu.Lock()
+	l.latency = time.Minute // what it has learnt of the endpoint
+	l.mu.Unlock()
+	submitted := make(chan struct{})
+	go func() {
+		defer close(submitted)
+		b.submit("w", nil)
+	}()
+	require.Never(t, func() bool {
+		select {
+		case <-submitted:
+			return true
+		default:
+			return false
+		}
+	}, 100*time.Millisecond, 20*time.Millisecond)
+	release()
+	l.mu.Lock()
+	l.latency = 0
+	l.mu.Unlock()
+	<-submitted
+	b.await(t, 2)
+	require.Empty(t, b.retried)
+}
+
+// TestDispatcher_FastEndpointMayHoldTheWindow: a backlog for one endpoint drains at that endpoint's speed, not
+// through the retry wheel.
+func TestDispatcher_FastEndpointMayHoldTheWindow(t *testing.T) {
+	b := newBench(t, func(o *Options) { o.Contended = func() bool { return true }; o.Share = 10 })
+	b.webhook("w", answering(t, 200).URL, nil)
+	for range 500 {
+		b.submit("w", nil)
+	}
+	b.await(t, 500)
+	require.Empty(t, b.retried)
 }
 
 func TestDispatcher_HandOffAndDrop(t *testing.T) {
 	release := make(chan struct{})
+	open := sync.OnceFunc(func() { close(release) })
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
 	defer server.Close()
+	defer open() // or a failed test waits for the server for ever
 	b := newBench(t, nil)
 	b.webhook("w", server.URL, func(w *catalog.Webhook) { w.Delivery.Concurrency = 1 })
 	ctx, abort := context.WithCancel(context.Background())
@@ -338,7 +406,7 @@ func TestDispatcher_HandOffAndDrop(t *testing.T) {
 	require.Zero(t, b.retried[4].Attempts)
 	b.mu.Unlock()
 	b.d.Drop("another")
-	close(release)
+	open()
 	require.Eventually(t, func() bool { return b.done.Load() == 6 }, waitFor, tick)
 }
 
@@ -354,4 +422,23 @@ func TestDispatcher_SuspendIsRetriedUntilWritten(t *testing.T) {
 	b.suspending = nil
 	b.mu.Unlock()
 	b.await(t, 1)
+}
+
+// TestDispatcher_ForgottenIsNeitherHandedOffNorRetried: the partition was lost, so another member has the delivery.
+func TestDispatcher_ForgottenIsNeitherHandedOffNorRetried(t *testing.T) {
+	release := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+	defer server.Close()
+	defer close(release)
+	b := newBench(t, nil)
+	b.webhook("w", server.URL, func(w *catalog.Webhook) { w.Delivery.Concurrency = 1 })
+	ctx, abort := context.WithCancelCause(context.Background())
+	for range 3 {
+		b.submit("w", func(task *Task) { task.Context = ctx })
+	}
+	abort(fmt.Errorf("partition lost: %w", ErrForgotten))
+	b.await(t, 3)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	require.Empty(t, b.retried)
 }

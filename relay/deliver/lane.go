@@ -29,6 +29,7 @@ type lane struct {
 	nextSlot  time.Time     // when the next postponed delivery may come back, see pace
 	turn      int           // counts starts, for the shares
 	latency   time.Duration // of attempts, moving average
+	moved     time.Time     // an attempt ended, or the first of several began
 	lastUsed  time.Time
 	wake      *time.Timer // starts the lane again when the rate limit or a pause allows
 	evicted   bool        // no longer in the dispatcher's map: get another one
@@ -39,6 +40,12 @@ const (
 	backlogTurn = 4
 	// backlogQueue bounds the retries that wait in a lane, in multiples of its concurrency; more are postponed.
 	backlogQueue = 4
+	// hogAfter: an endpoint that works off what it holds faster than this takes nothing from others by holding more
+	// than its share of the window; the next events are read before anybody would notice.
+	hogAfter = time.Second
+	// aloneFor is how much work, as time, a lane takes in while no other endpoint is busy: well below the age at which
+	// deliveries are handed off, and enough to keep it busy between two looks.
+	aloneFor = 2 * time.Second
 	// slotEvery paces postponed deliveries of one endpoint: at most 500 rewrites a second, however many pend.
 	slotEvery = 2 * time.Millisecond
 	// maxPostpone bounds one postponement, so that a breaker closed by hand is noticed.
@@ -50,7 +57,6 @@ type queue struct{ tasks []*Task }
 
 func (q *queue) len() int     { return len(q.tasks) }
 func (q *queue) push(t *Task) { q.tasks = append(q.tasks, t) }
-func (q *queue) head() *Task  { return q.tasks[0] }
 
 func (q *queue) pop() *Task {
 	t := q.tasks[0]
@@ -103,21 +109,49 @@ type verdict uint8
 
 const (
 	admitQueue    verdict = iota // it waits in the lane
+	admitWait                    // intake waits with it, see admit
 	admitPostpone                // it goes to the retry wheel, without an attempt
 )
 
-// admit decides whether a task may wait in the lane. share is how many fresh deliveries one endpoint may hold while
-// others wait for room in the window. Callers hold mu.
-func (l *lane) admit(t *Task, now time.Time, contended bool, share int) verdict {
-	switch {
-	case l.blocked(now) > 0:
+// pressure is what a lane must know of the others.
+type pressure struct {
+	// others: deliveries for other endpoints came lately, so that waiting for this one may hold them up.
+	others bool
+	// contended: the window is full.
+	contended bool
+	// share is how many fresh deliveries one endpoint may hold while others wait for room in the window.
+	share int
+	// age at which a delivery that has not begun is handed off.
+	age time.Duration
+}
+
+// admit decides whether a task may wait in the lane. Callers hold mu.
+//
+// A backlog for one endpoint alone waits, and with it intake, so that it drains at that endpoint's speed. Where there
+// are others, what would not begin in time is handed off at once, and so is what exceeds the share of an endpoint
+// that works it off slowly while others wait.
+func (l *lane) admit(t *Task, now time.Time, p pressure) verdict {
+	if l.blocked(now) > 0 {
 		return admitPostpone
-	case t.Share == Backlog && l.queues[Backlog].len() >= backlogQueue*max(l.limit, 4):
-		return admitPostpone
-	case t.Share == Fresh && contended && l.held >= max(share, l.limit):
+	}
+	if t.Share == Backlog {
+		if l.queues[Backlog].len() >= backlogQueue*max(l.limit, 4) {
+			return admitPostpone
+		}
+		return admitQueue
+	}
+	switch drain := l.drainTime(now); {
+	case !p.others && drain > aloneFor:
+		return admitWait
+	case p.others && drain > p.age, l.hogs(now, p):
 		return admitPostpone
 	}
 	return admitQueue
+}
+
+// hogs reports that the lane holds more than its share of a full window and works it off slowly. Callers hold mu.
+func (l *lane) hogs(now time.Time, p pressure) bool {
+	return p.others && p.contended && l.held >= max(p.share, l.limit) && l.drainTime(now) > hogAfter
 }
 
 // next takes the task that may start now, or nil. wait is set when the rate limit is what holds it back. Callers
@@ -136,6 +170,9 @@ func (l *lane) next(now time.Time) (t *Task, wait time.Duration) {
 			r.CancelAt(now)
 			return nil, wait
 		}
+	}
+	if l.running == 0 {
+		l.moved = now
 	}
 	l.running++
 	l.turn++
@@ -158,10 +195,15 @@ func (l *lane) pace(now time.Time, base time.Duration) time.Duration {
 	return max(wait, slot.Sub(now))
 }
 
-// drainTime estimates how long what is queued takes. Callers hold mu.
-func (l *lane) drainTime() time.Duration {
+// drainTime estimates how long what is queued takes: by the average latency, or by how long nothing has come back
+// while attempts are under way, which is all that is known of an endpoint that hangs. Callers hold mu.
+func (l *lane) drainTime(now time.Time) time.Duration {
 	queued := l.queues[Fresh].len() + l.queues[Backlog].len() + l.running
-	estimate := l.latency * time.Duration(queued) / time.Duration(max(l.limit, 1))
+	latency := l.latency
+	if l.running > 0 {
+		latency = max(latency, now.Sub(l.moved))
+	}
+	estimate := latency * time.Duration(queued) / time.Duration(max(l.limit, 1))
 	if l.rate > 0 {
 		estimate = max(estimate, time.Duration(float64(queued)/l.rate*float64(time.Second)))
 	}
@@ -169,7 +211,8 @@ func (l *lane) drainTime() time.Duration {
 }
 
 // observe adds a latency to the moving average. Callers hold mu.
-func (l *lane) observe(latency time.Duration) {
+func (l *lane) observe(now time.Time, latency time.Duration) {
+	l.moved = now
 	if l.latency == 0 {
 		l.latency = latency
 	}

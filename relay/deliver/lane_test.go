@@ -95,11 +95,38 @@ func TestLane_PaceBoundsRewrites(t *testing.T) {
 	}
 }
 
-func TestLane_AdmitsBacklogUpToItsBound(t *testing.T) {
-	l := testLane()
-	task := &Task{Share: Backlog}
-	require.Equal(t, admitQueue, l.admit(task, time.Now(), false, 10))
-	l.fill(Backlog, backlogQueue*4)
-	require.Equal(t, admitPostpone, l.admit(task, time.Now(), false, 10))
-	require.Equal(t, admitQueue, l.admit(&Task{Share: Fresh}, time.Now(), false, 10), "its own queue")
+func TestLane_Admit(t *testing.T) {
+	now := time.Now()
+	fresh, backlog := &Task{Share: Fresh}, &Task{Share: Backlog}
+	others := pressure{others: true, share: 10, age: 5 * time.Second}
+	contended := others
+	contended.contended = true
+	for _, c := range []struct {
+		name            string
+		latency         time.Duration
+		fresh, backlogs int
+		task            *Task
+		p               pressure
+		want            verdict
+	}{
+		{"empty", 0, 0, 0, fresh, others, admitQueue},
+		{"begins in time", 100 * time.Millisecond, 100, 0, fresh, others, admitQueue},             // 2.5 s of work
+		{"would not begin in time", 100 * time.Millisecond, 300, 0, fresh, others, admitPostpone}, // 7.5 s
+		{"over its share while others wait", 100 * time.Millisecond, 100, 0, fresh, contended, admitPostpone},
+		{"over its share, but fast", time.Millisecond, 1000, 0, fresh, contended, admitQueue}, // 0.25 s
+		{"below its share", time.Second, 8, 0, fresh, contended, admitQueue},
+		{"alone: intake waits", 100 * time.Millisecond, 100, 0, fresh, pressure{contended: true, share: 10, age: 5 * time.Second}, admitWait},
+		{"alone, with little", 100 * time.Millisecond, 50, 0, fresh, pressure{}, admitQueue},
+		{"retries up to their bound", time.Second, 0, backlogQueue * 4, backlog, others, admitPostpone},
+		{"retries have a queue of their own", 0, 0, backlogQueue * 4, fresh, others, admitQueue},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := testLane()
+			l.latency = c.latency
+			l.fill(Fresh, c.fresh)
+			l.held = c.fresh
+			l.fill(Backlog, c.backlogs)
+			require.Equal(t, c.want, l.admit(c.task, now, c.p))
+		})
+	}
 }

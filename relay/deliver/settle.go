@@ -21,6 +21,10 @@ type Report struct {
 
 // settle carries out a decision: the next durable record, its acknowledgement, then Done.
 func (d *Dispatcher) settle(t *Task, w *catalog.Webhook, next Next, res outbound.Result) {
+	if t.forgotten() {
+		t.Done()
+		return
+	}
 	attempted := 0
 	if res.Status != 0 || res.Class != "" {
 		if counts(res) {
@@ -98,6 +102,10 @@ func (d *Dispatcher) suspend(t *Task, next Next, res outbound.Result) {
 // postpone hands a delivery to the retry wheel without spending an attempt. A postponement never goes past the
 // deadline by more than the wheel's precision: the failure handling then applies.
 func (d *Dispatcher) postpone(t *Task, wait time.Duration) {
+	if t.forgotten() {
+		t.Done()
+		return
+	}
 	t.Delivery.Postponed++
 	wait = max(min(wait, time.Until(t.Delivery.Deadline)), 0)
 	action := ActionPostpone

@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"crypto/rsa"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -26,13 +27,14 @@ type target struct {
 	err         error
 }
 
-func compileTarget(w *catalog.Webhook, in *catalog.Integration, office string) *target {
+func compileTarget(w *catalog.Webhook, in *catalog.Integration, office string, pair *rsa.PrivateKey) *target {
 	t := &target{webhook: w, integration: in}
 	if t.endpoint, t.err = w.ResolveEndpoint(in, office); t.err != nil {
 		t.err = fmt.Errorf("%w: %w", ErrUnsendable, t.err)
 		return t
 	}
-	if t.encoding, t.err = payload.Compile(w.Format, t.endpoint.Signing); t.err != nil {
+	keys := payload.Keys{Signing: t.endpoint.Signing, Version: w.Version, Pair: pair}
+	if t.encoding, t.err = payload.Compile(w.Format, keys); t.err != nil {
 		t.err = fmt.Errorf("%w: %w", ErrUnsendable, t.err)
 		return t
 	}

@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"eventrelay/relay"
@@ -31,6 +32,15 @@ type Task struct {
 	Done    func()
 
 	submitted time.Time
+}
+
+// ErrForgotten is matched by the cause with which a task's Context ends when its owner lost the partition: another
+// member has the delivery, so that nothing that comes of it here may be written.
+var ErrForgotten = errors.New("owner forgot the delivery")
+
+// forgotten reports that whatever becomes of the task changes nothing any more.
+func (t *Task) forgotten() bool {
+	return t.Context != nil && t.Context.Err() != nil && errors.Is(context.Cause(t.Context), ErrForgotten)
 }
 
 // waitsSince is when the wait for a first attempt, or for this one, began.

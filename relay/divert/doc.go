@@ -56,5 +56,5 @@
 // names, and neither exists yet.
 //
 // Read key.go and record.go (what is stored), store.go (how it is written), index.go with the scripts beside it, tail.go
-// and await.go (how it is indexed), list.go, detail.go, resend.go and sweep.go (what is done with it).
+// and await.go (how it is indexed), list.go, offset.go, detail.go, resend.go and sweep.go (what is done with it).
 package divert

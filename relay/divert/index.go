@@ -194,6 +194,7 @@ type span struct {
 	head     string
 	from, to string
 	reverse  bool
+	skip     int // so many of the range come before the first one read
 	limit    int
 }
 
@@ -221,7 +222,7 @@ func (x *index) page(ctx context.Context, partition int32, least int64, sp span)
 	if sp.reverse {
 		reverse = "1"
 	}
-	answer, err := pageScript.Run(ctx, x.redis, x.keys(partition), least, sp.order, from, to, sp.limit, reverse, wholeFrom, wholeTo).Slice()
+	answer, err := pageScript.Run(ctx, x.redis, x.keys(partition), least, sp.order, from, to, sp.limit, reverse, wholeFrom, wholeTo, sp.skip).Slice()
 	if err != nil {
 		return nil, 0, fmt.Errorf("%w: page of partition %d: %w", ErrIndexBehind, partition, err)
 	}

@@ -149,6 +149,9 @@ func (s *Store) Close(ctx context.Context) error {
 	return err
 }
 
+// Abandon gives up what is not acknowledged, now and from now on. Writes that wait for room return.
+func (s *Store) Abandon() { s.journal.Abandon() }
+
 // Failing is the number of records whose last write failed and that are being written again.
 func (s *Store) Failing() int64 { return s.journal.Failing() }
 

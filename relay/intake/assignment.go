@@ -3,17 +3,21 @@ package intake
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"eventrelay/relay/deliver"
 )
 
 // Causes with which an assignment's context ends.
 var (
 	// ErrRevoked: the partition moves to another member; what finished is committed.
 	ErrRevoked = errors.New("partition revoked")
-	// ErrLost: this member was fenced; nothing may be committed.
-	ErrLost = errors.New("partition lost")
+	// ErrLost: this member was fenced; nothing may be committed, and what is under way is another member's.
+	ErrLost = fmt.Errorf("partition lost: %w", deliver.ErrForgotten)
 	// ErrStopping: the process stops.
 	ErrStopping = errors.New("stopping")
 )
@@ -27,6 +31,8 @@ type Assignment struct {
 	Ledger    *Ledger
 
 	window *Window
+	bounds Inbox
+	roomy  chan<- struct{} // capacity 1: tells the gate that the inbox of a paused partition has room
 	ctx    context.Context // ends with ErrRevoked, ErrLost or ErrStopping
 	cancel context.CancelCauseFunc
 	worker chan struct{} // closed when the worker goroutine has returned
@@ -35,21 +41,34 @@ type Assignment struct {
 	abort    context.CancelCauseFunc
 
 	mu      sync.Mutex
-	inbox   []*kgo.Record
+	inbox   []arrival
 	held    int64         // bytes in the inbox
 	arrived chan struct{} // capacity 1: the inbox is not empty
 	paused  bool
 	ended   bool // revoked, lost or stopping: no pause and no record is accepted any more
 }
 
-// Inbox bounds of one assignment. They only smooth the way between polls: the window bounds memory.
-const (
-	inboxRecords = 2000
-	inboxBytes   = 4 << 20
-)
+// Inbox bounds what one assignment holds of what was polled and not yet taken by its worker.
+type Inbox struct {
+	Records int
+	Bytes   int64
+	// Waiting: records may stand in the inbox for hours, so the window counts them only when they are taken.
+	// Otherwise partitions that wait would use it up and keep those from being read whose records are due.
+	Waiting bool
+}
+
+// DefaultInbox only smooths the way between polls: the window bounds memory.
+var DefaultInbox = Inbox{Records: 2000, Bytes: 4 << 20}
+
+// arrival is a record in an inbox.
+type arrival struct {
+	rec    *kgo.Record
+	polled time.Time
+}
 
 // put appends polled records and reports whether the partition has to pause. It never blocks.
 func (a *Assignment) put(records []*kgo.Record) (pause bool) {
+	now := time.Now()
 	var bytes int64
 	for _, rec := range records {
 		bytes += recordBytes(rec)
@@ -59,14 +78,18 @@ func (a *Assignment) put(records []*kgo.Record) (pause bool) {
 	if a.ended {
 		return false
 	}
-	a.window.add(len(records), bytes)
-	a.inbox = append(a.inbox, records...)
+	if !a.bounds.Waiting {
+		a.window.add(len(records), bytes)
+	}
+	for _, rec := range records {
+		a.inbox = append(a.inbox, arrival{rec, now})
+	}
 	a.held += bytes
 	select {
 	case a.arrived <- struct{}{}:
 	default:
 	}
-	if a.paused || !(a.window.Full() || len(a.inbox) >= inboxRecords || a.held >= inboxBytes) {
+	if a.paused || !(a.window.Full() || len(a.inbox) >= a.bounds.Records || a.held >= a.bounds.Bytes) {
 		return false
 	}
 	a.paused = true
@@ -77,28 +100,37 @@ func (a *Assignment) put(records []*kgo.Record) (pause bool) {
 func (a *Assignment) mayResume() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.paused || a.window.Full() || len(a.inbox) > inboxRecords/2 || a.held > inboxBytes/2 {
+	if !a.paused || a.window.Full() || !a.hasRoom() {
 		return false
 	}
 	a.paused = false
 	return true
 }
 
+// hasRoom reports that the inbox is at most half full. Callers hold mu.
+func (a *Assignment) hasRoom() bool {
+	return len(a.inbox) <= a.bounds.Records/2 && a.held <= a.bounds.Bytes/2
+}
+
 // Next waits for the next record. It returns false when the assignment has ended.
 func (a *Assignment) Next() (*kgo.Record, bool) {
+	rec, _, ok := a.NextPolled()
+	return rec, ok
+}
+
+// NextPolled is Next that also tells when the record was polled, with a monotonic reading: it was appended before
+// that, whatever the clocks of others say.
+func (a *Assignment) NextPolled() (rec *kgo.Record, polled time.Time, ok bool) {
 	for {
 		a.mu.Lock()
 		if a.ended {
 			a.mu.Unlock()
-			return nil, false
+			return nil, time.Time{}, false
 		}
 		if len(a.inbox) > 0 {
-			rec := a.inbox[0]
-			a.inbox[0] = nil
-			a.inbox = a.inbox[1:]
-			a.held -= recordBytes(rec)
+			next := a.take()
 			a.mu.Unlock()
-			return rec, true
+			return next.rec, next.polled, true
 		}
 		a.inbox = nil
 		a.mu.Unlock()
@@ -109,13 +141,35 @@ func (a *Assignment) Next() (*kgo.Record, bool) {
 	}
 }
 
+// take removes the first record of the inbox. Callers hold mu.
+func (a *Assignment) take() arrival {
+	crowded := !a.hasRoom()
+	next := a.inbox[0]
+	a.inbox[0] = arrival{}
+	a.inbox = a.inbox[1:]
+	bytes := recordBytes(next.rec)
+	a.held -= bytes
+	if a.bounds.Waiting {
+		a.window.add(1, bytes)
+	}
+	if a.paused && crowded && a.hasRoom() {
+		select {
+		case a.roomy <- struct{}{}:
+		default:
+		}
+	}
+	return next
+}
+
 // end stops the intake of the assignment: the inbox is dropped (its records are read again by the next owner) and
 // the worker's context is cancelled.
 func (a *Assignment) end(cause error) {
 	a.mu.Lock()
 	if !a.ended {
 		a.ended = true
-		a.window.remove(len(a.inbox), a.held)
+		if !a.bounds.Waiting {
+			a.window.remove(len(a.inbox), a.held)
+		}
 		a.inbox, a.held = nil, 0
 	}
 	a.mu.Unlock()

@@ -9,12 +9,15 @@
 //
 //   - The poll goroutine of a Group is the only one that polls. It appends records to assignments and pauses
 //     partitions; it never blocks on anything else.
-//   - The gate goroutine resumes paused partitions: when the window drops below its low-water mark, and once a
-//     second in any case, so that a lost wake-up cannot leave a partition paused.
+//   - The gate goroutine resumes paused partitions: when the window drops below its low-water mark, when a worker has
+//     emptied half of an inbox, and once a second in any case, so that a lost wake-up cannot leave a partition paused.
+//     Pausing, resuming and halting happen inside the group's mutex, so that the client and the assignment agree.
+//   - A halted partition (its records are gone, or the client would go on somewhere else) is paused and what still
+//     arrives for it is ignored, until it is assigned anew.
 //   - An Assignment is one assignment of one partition to this member and is never reused: a partition that comes
 //     back gets a new one. Its mutex guards inbox, pause state and the revoked flag.
 //   - Its Ledger has the entries of what was taken from the inbox. The ledger's mutex guards entries and its own
-//     revoked flag, and the mark for commit happens inside it: a result that arrives after the revocation finds the
+//     sealed flag, and the mark for commit happens inside it: a result that arrives after the revocation finds the
 //     flag set and changes nothing.
 //   - Each assignment has one worker goroutine, which ends when the assignment's context does.
 //
@@ -29,7 +32,11 @@
 //     under way get DrainTimeout, then are cancelled and handed off as well; then the ledger is sealed and the marks
 //     are committed. What was acknowledged is therefore below the committed offset.
 //
-// Lost partitions (the member was fenced) are sealed at once and nothing is committed for them.
+// Hand-offs of a drain wait for room in the producer's buffer, the drain does not wait for them: what is not handed
+// off in its time is read again.
 //
-// Read window.go, ledger.go, assignment.go, group.go, then intake.go.
+// Lost partitions (the member was fenced) are sealed at once; nothing is committed or handed off for them, because
+// another member has read them already.
+//
+// Read window.go, ledger.go, assignment.go, group.go, rebalance.go, then intake.go.
 package intake

@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // GroupOptions configure a Group. All fields without a default are required.
@@ -19,9 +22,10 @@ type GroupOptions struct {
 	Name string
 	// Kafka holds seeds and security.
 	Kafka []kgo.Opt
-	// Group is the consumer group; Topics are what it reads.
-	Group  string
-	Topics []string
+	// Group is the consumer group; Topics are what it reads, or when Pattern is set regular expressions for it.
+	Group   string
+	Topics  []string
+	Pattern bool
 	// InstanceID makes the member static: a restart within SessionTimeout gets its partitions back without a
 	// rebalance. Empty: a dynamic member.
 	InstanceID string
@@ -34,13 +38,15 @@ type GroupOptions struct {
 	MaxRecordBytes int
 	// Window is shared by all partitions of the group.
 	Window *Window
+	// Inbox of each partition. Default DefaultInbox.
+	Inbox Inbox
 	// Work takes records with a.Next until it returns false. One goroutine per assignment.
 	Work func(a *Assignment)
 	// HandOff hands off every delivery of the assignment that has not begun.
 	HandOff func(a *Assignment)
 	// Drop forgets the deliveries of a lost assignment that have not begun.
 	Drop func(a *Assignment)
-	// Each runs about every TrimEvery for the assignments held, with their committed offsets. Optional.
+	// Each runs about every eachEvery, with the committed offsets of the partitions held. Optional.
 	Each func(ctx context.Context, admin *kadm.Client, committed map[string]map[int32]kgo.EpochOffset)
 
 	Log        *slog.Logger
@@ -64,6 +70,10 @@ const (
 	// fetchMaxWait is how long the broker holds a fetch that finds nothing. A partition that was just assigned or
 	// resumed is in the next fetch, not in the one under way, so this is also how long it may stay silent.
 	fetchMaxWait = 250 * time.Millisecond
+	// partitionBytes is what one fetch takes of a partition, unless its inbox is smaller.
+	partitionBytes = 1 << 20
+	// commitLogEvery bounds the log lines of commits that fail again and again.
+	commitLogEvery = 10 * time.Second
 	// maxDecompress bounds what one fetched batch may inflate to.
 	maxDecompress = 64 << 20
 )
@@ -75,8 +85,11 @@ type Group struct {
 
 	mu       sync.Mutex // guards assigned and halted
 	assigned map[partition]*Assignment
-	halted   map[partition]error // partitions that stopped with an alarm: offset out of range, data loss
-	workers  sync.WaitGroup
+	halted   map[partition]error // partitions that stopped with an alarm, see halts
+	roomy    chan struct{}       // capacity 1: a paused partition's inbox has room
+	workers  sync.WaitGroup      // workers of assignments, and hand-offs of drains
+
+	commitLogged atomic.Int64 // Unix ns of the last log line about a failed commit
 }
 
 type partition struct {
@@ -89,6 +102,9 @@ func NewGroup(o GroupOptions) (*Group, error) {
 	if o.SessionTimeout == 0 {
 		o.SessionTimeout = defaultSessionTimeout
 	}
+	if o.Inbox == (Inbox{}) {
+		o.Inbox = DefaultInbox
+	}
 	if o.DrainTimeout == 0 {
 		o.DrainTimeout = defaultDrainTimeout
 	}
@@ -96,7 +112,7 @@ func NewGroup(o GroupOptions) (*Group, error) {
 		return nil, fmt.Errorf("drain timeout %s: must be below %s, so that a rebalance never waits longer than its timeout of %s",
 			o.DrainTimeout, rebalanceTimeout-commitTimeout, rebalanceTimeout)
 	}
-	g := &Group{o: o, assigned: map[partition]*Assignment{}, halted: map[partition]error{}}
+	g := &Group{o: o, assigned: map[partition]*Assignment{}, halted: map[partition]error{}, roomy: make(chan struct{}, 1)}
 	g.metrics = newGroupMetrics(g, o.Name, o.Registerer)
 	return g, nil
 }
@@ -116,6 +132,7 @@ func (g *Group) join() (*kgo.Client, error) {
 		kgo.BlockRebalanceOnPoll(),
 		kgo.AutoCommitMarks(),
 		kgo.AutoCommitInterval(commitEvery),
+		kgo.AutoCommitCallback(g.onCommit),
 		kgo.OnPartitionsAssigned(g.onAssigned),
 		kgo.OnPartitionsRevoked(g.onRevoked),
 		kgo.OnPartitionsLost(g.onLost),
@@ -125,10 +142,13 @@ func (g *Group) join() (*kgo.Client, error) {
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.FetchMaxWait(fetchMaxWait),
-		kgo.FetchMaxPartitionBytes(1<<20),
+		kgo.FetchMaxPartitionBytes(int32(min(partitionBytes, o.Inbox.Bytes))),
 		kgo.FetchMaxBytes(int32(max(16<<20, o.MaxRecordBytes))),
 		kgo.MaxDecompressBatchBytes(max(maxDecompress, 2*o.MaxRecordBytes)),
 	)
+	if o.Pattern {
+		opts = append(opts, kgo.ConsumeRegex())
+	}
 	if o.InstanceID != "" {
 		opts = append(opts, kgo.InstanceID(o.InstanceID))
 	}
@@ -146,19 +166,20 @@ func (g *Group) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	gate := make(chan struct{})
-	gateCtx, stopGate := context.WithCancel(ctx)
-	go func() {
-		defer close(gate)
-		g.resumeLoop(gateCtx, client)
-	}()
+	loops, stopLoops := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { g.resumeLoop(loops, client) })
+	if g.o.Each != nil {
+		running.Go(func() { g.eachLoop(loops, client) })
+	}
 	err = g.pollLoop(ctx, client)
-	stopGate()
-	<-gate
+	stopLoops()
+	running.Wait()
 
 	g.drain(client, g.take(nil), ErrStopping)
-	// What the client itself calls at close finds no assignment left.
+	// What the client itself calls at close finds no assignment left, unless a rebalance came in between.
 	client.CloseAllowingRebalance()
+	g.forget(g.take(nil), ErrStopping)
 	g.workers.Wait()
 	return err
 }
@@ -167,7 +188,7 @@ func (g *Group) pollLoop(ctx context.Context, client *kgo.Client) error {
 	for {
 		fetches := client.PollRecords(ctx, pollRecords)
 		if !fetches.IsClientClosed() {
-			fetches.EachError(g.onFetchError)
+			fetches.EachError(func(topic string, num int32, err error) { g.onFetchError(client, topic, num, err) })
 			fetches.EachPartition(func(p kgo.FetchTopicPartition) { g.accept(client, p) })
 		}
 		// After every return of poll, the ones with an error included: otherwise the next rebalance waits for ever.
@@ -185,9 +206,14 @@ func (g *Group) accept(client *kgo.Client, p kgo.FetchTopicPartition) {
 	if len(p.Records) == 0 {
 		return
 	}
+	// mu is held until the client knows of the pause: the gate must not resume in between what is then paused.
 	g.mu.Lock()
-	a := g.assigned[partition{p.Topic, p.Partition}]
-	g.mu.Unlock()
+	defer g.mu.Unlock()
+	key := partition{p.Topic, p.Partition}
+	if g.halted[key] != nil {
+		return // what comes after a gap is not read: it would be committed, and the gap with it
+	}
+	a := g.assigned[key]
 	if a == nil { // cannot be: rebalances are blocked during a poll
 		g.o.Log.Error("records_without_assignment", "topic", p.Topic, "partition", p.Partition)
 		return
@@ -199,211 +225,91 @@ func (g *Group) accept(client *kgo.Client, p kgo.FetchTopicPartition) {
 
 // resumeLoop is the gate: the only one that resumes partitions of living assignments, apart from their end.
 func (g *Group) resumeLoop(ctx context.Context, client *kgo.Client) {
-	admin := kadm.NewClient(client)
-	gate, each := time.NewTicker(gateEvery), time.NewTicker(eachEvery)
+	gate := time.NewTicker(gateEvery)
 	defer gate.Stop()
-	defer each.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-g.o.Window.Low():
+		case <-g.roomy:
 		case <-gate.C:
-		case <-each.C:
-			if g.o.Each != nil {
-				g.o.Each(ctx, admin, client.CommittedOffsets())
-			}
-			continue
 		}
 		g.mu.Lock()
+		resumed := map[string][]int32{}
 		for p, a := range g.assigned {
-			if a.mayResume() {
-				client.ResumeFetchPartitions(map[string][]int32{p.topic: {p.num}})
+			if g.halted[p] == nil && a.mayResume() {
+				resumed[p.topic] = append(resumed[p.topic], p.num)
 			}
+		}
+		if len(resumed) > 0 {
+			client.ResumeFetchPartitions(resumed)
 		}
 		g.mu.Unlock()
 	}
 }
 
-func (g *Group) onAssigned(ctx context.Context, client *kgo.Client, assigned map[string][]int32) {
-	ids := g.lookUpTopicIDs(ctx, kadm.NewClient(client), assigned)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for topic, nums := range assigned {
-		for _, num := range nums {
-			p := partition{topic, num}
-			delete(g.halted, p)
-			actx, cancel := context.WithCancelCause(context.WithoutCancel(ctx)) // the callback's context ends with the client, ours with the assignment
-			attempts, abort := context.WithCancelCause(context.WithoutCancel(ctx))
-			a := &Assignment{
-				attempts: attempts, abort: abort,
-				Topic: topic, TopicID: ids[topic], Partition: num, window: g.o.Window,
-				Ledger: newLedger(g.o.Window, func(rec *kgo.Record) { client.MarkCommitRecords(rec) }),
-				ctx:    actx, cancel: cancel, worker: make(chan struct{}), arrived: make(chan struct{}, 1),
-			}
-			g.assigned[p] = a
-			g.workers.Add(1)
-			go func() {
-				defer g.workers.Done()
-				defer close(a.worker)
-				g.o.Work(a)
-			}()
-		}
-	}
-	// Pause state outlives assignments inside the client: whatever was left must not keep the new ones silent.
-	client.ResumeFetchPartitions(assigned)
-	if len(assigned) > 0 {
-		g.o.Log.Info("partitions_assigned", "group", g.o.Group, "partitions", assigned)
-	}
-}
-
-// lookUpTopicIDs asks for the ids that make a delivery's identity; it repeats until Kafka answers, because an
-// assignment without them would give deliveries another identity than their retries have.
-func (g *Group) lookUpTopicIDs(ctx context.Context, admin *kadm.Client, assigned map[string][]int32) map[string][16]byte {
-	topics := make([]string, 0, len(assigned))
-	for topic := range assigned {
-		topics = append(topics, topic)
-	}
-	ids := make(map[string][16]byte, len(topics))
-	for len(topics) > 0 && ctx.Err() == nil {
-		details, err := admin.ListTopics(ctx, topics...)
-		if err == nil {
-			for _, d := range details {
-				if d.Err == nil {
-					ids[d.Topic] = d.ID
-				}
-			}
-			return ids
-		}
-		g.o.Log.Warn("topic_ids_unavailable", "topics", topics, "err", err)
+// eachLoop has its own goroutine: it waits for the broker, which the gate must not.
+func (g *Group) eachLoop(ctx context.Context, client *kgo.Client) {
+	admin := kadm.NewClient(client)
+	each := time.NewTicker(eachEvery)
+	defer each.Stop()
+	for {
 		select {
-		case <-time.After(time.Second):
 		case <-ctx.Done():
+			return
+		case <-each.C:
+			g.o.Each(ctx, admin, client.CommittedOffsets())
 		}
 	}
-	return ids
 }
 
-func (g *Group) onRevoked(_ context.Context, client *kgo.Client, revoked map[string][]int32) {
-	if len(revoked) == 0 {
+// onCommit sees the outcome of each periodic commit. One that failed is repeated with the next; what it stands for
+// is not lost, only read again after a crash.
+func (g *Group) onCommit(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
+	if err == nil {
+		err = commitError(resp)
+	}
+	if err == nil || errors.Is(err, context.Canceled) {
 		return
 	}
-	g.o.Log.Info("partitions_revoked", "group", g.o.Group, "partitions", revoked)
-	g.drain(client, g.take(revoked), ErrRevoked)
-	client.ResumeFetchPartitions(revoked)
+	g.metrics.commitErrors.Inc()
+	last, now := g.commitLogged.Load(), time.Now().UnixNano()
+	if now-last > int64(commitLogEvery) && g.commitLogged.CompareAndSwap(last, now) {
+		g.o.Log.Warn("commit_failed", "group", g.o.Group, "err", err, "hint", "it is repeated every second; after a crash, what finished since the last commit is read again")
+	}
 }
 
-func (g *Group) onLost(_ context.Context, client *kgo.Client, lost map[string][]int32) {
-	if len(lost) == 0 {
-		return
-	}
-	g.o.Log.Warn("partitions_lost", "group", g.o.Group, "partitions", lost,
-		"hint", "this member was silent longer than the session timeout; another one has its partitions")
-	for _, a := range g.take(lost) {
-		a.Ledger.Seal()
-		a.end(ErrLost)
-		a.abort(ErrLost)
-		g.o.Drop(a)
-	}
-	client.ResumeFetchPartitions(lost)
-}
-
-// take removes assignments from the map; nil takes all.
-func (g *Group) take(parts map[string][]int32) []*Assignment {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	var taken []*Assignment
-	if parts == nil {
-		for p, a := range g.assigned {
-			taken = append(taken, a)
-			delete(g.assigned, p)
-		}
-		return taken
-	}
-	for topic, nums := range parts {
-		for _, num := range nums {
-			p := partition{topic, num}
-			if a := g.assigned[p]; a != nil {
-				taken = append(taken, a)
-				delete(g.assigned, p)
+func commitError(resp *kmsg.OffsetCommitResponse) error {
+	for _, topic := range resp.Topics {
+		for _, p := range topic.Partitions {
+			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+				return fmt.Errorf("%s/%d: %w", topic.Topic, p.Partition, err)
 			}
 		}
 	}
-	return taken
+	return nil
 }
 
-// drain ends assignments without losing or repeating what finished: see step 4 of the package comment.
-func (g *Group) drain(client *kgo.Client, list []*Assignment, cause error) {
-	if len(list) == 0 {
-		return
-	}
-	for _, a := range list {
-		a.end(cause)
-	}
-	// Half of the time for what is under way to finish, the other half for what was cancelled to be handed off.
-	ctx, cancel := context.WithTimeoutCause(context.Background(), g.o.DrainTimeout, //nolint:contextcheck // the drain outlives the context that ended
-		fmt.Errorf("%s: drain took longer than %s", g.o.Name, g.o.DrainTimeout))
-	defer cancel()
-	half := time.NewTimer(g.o.DrainTimeout / 2)
-	defer half.Stop()
-	for _, a := range list {
-		g.o.HandOff(a)
-	}
-	for _, a := range list {
-		for worker := a.worker; ; {
-			open, changed := a.Ledger.Open()
-			if open == 0 && worker == nil {
-				break
-			}
-			select {
-			case <-worker:
-				worker = nil
-				g.o.HandOff(a) // what the worker submitted last
-				continue
-			case <-changed:
-				continue
-			case <-half.C:
-				for _, a := range list {
-					a.abort(cause)
-				}
-				continue
-			case <-ctx.Done():
-			}
-			break
-		}
-	}
-	left := 0
-	for _, a := range list {
-		left += a.Ledger.Seal()
-		a.abort(cause) // releases the context; what is still under way changes nothing any more
-	}
-	if left > 0 {
-		g.o.Log.Warn("drain_incomplete", "group", g.o.Group, "records", left, "waited", g.o.DrainTimeout.String(),
-			"hint", "these records are read again; receivers may see duplicates with the same webhook-id")
-	}
-	commitCtx, cancelCommit := context.WithTimeoutCause(context.Background(), commitTimeout, //nolint:contextcheck // as above
-		fmt.Errorf("%s: commit took longer than %s", g.o.Name, commitTimeout))
-	defer cancelCommit()
-	if err := client.CommitMarkedOffsets(commitCtx); err != nil {
-		g.o.Log.Warn("commit_failed", "group", g.o.Group, "err", err, "hint", "what finished since the last commit is read again")
-	}
-}
-
-func (g *Group) onFetchError(topic string, num int32, err error) {
+func (g *Group) onFetchError(client *kgo.Client, topic string, num int32, err error) {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return
 	}
-	halt := halts(err)
 	g.metrics.fetchErrors.Inc()
-	if !halt {
+	if !halts(err) {
 		g.o.Log.Warn("fetch_failed", "group", g.o.Group, "topic", topic, "partition", num, "err", err)
 		return
 	}
 	g.mu.Lock()
+	known := g.halted[partition{topic, num}] != nil
 	g.halted[partition{topic, num}] = err
+	// The client goes on after some of these, from another offset, and repeats others with each fetch.
+	client.PauseFetchPartitions(map[string][]int32{topic: {num}})
 	g.mu.Unlock()
-	g.o.Log.Error("partition_halted", "group", g.o.Group, "topic", topic, "partition", num, "err", err,
-		"hint", "records may have been deleted before they were relayed; inspect the topic, set the group's offset by hand, then restart")
+	if !known {
+		g.o.Log.Error("partition_halted", "group", g.o.Group, "topic", topic, "partition", num, "err", err,
+			"hint", "records may have been deleted before they were relayed; inspect the topic, set the group's offset by hand, then restart")
+	}
 }
 
 // Halted lists partitions that stopped with an alarm.

@@ -138,6 +138,7 @@ func (m *member) next(t *testing.T) taken {
 }
 
 func TestGroup_CommitsOnlyTheSettledPrefix(t *testing.T) {
+	t.Parallel()
 	_, opts, client := kafka(t, 1)
 	publish(t, client, 0, 4)
 	m := join(t, opts, nil)
@@ -153,6 +154,7 @@ func TestGroup_CommitsOnlyTheSettledPrefix(t *testing.T) {
 }
 
 func TestGroup_StopHandsOffWhatHasNotFinished(t *testing.T) {
+	t.Parallel()
 	_, opts, client := kafka(t, 1)
 	publish(t, client, 0, 5)
 	m := join(t, opts, nil)
@@ -167,6 +169,7 @@ func TestGroup_StopHandsOffWhatHasNotFinished(t *testing.T) {
 }
 
 func TestGroup_StopWaitsForWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
 	_, opts, client := kafka(t, 1)
 	publish(t, client, 0, 1)
 	var aborted atomic.Bool
@@ -185,6 +188,7 @@ func TestGroup_StopWaitsForWhatIsUnderWay(t *testing.T) {
 }
 
 func TestGroup_LateResultAfterRevokeCommitsNothing(t *testing.T) {
+	t.Parallel()
 	_, opts, client := kafka(t, 1)
 	publish(t, client, 0, 2)
 	m := join(t, opts, func(o *GroupOptions) {
@@ -201,6 +205,7 @@ func TestGroup_LateResultAfterRevokeCommitsNothing(t *testing.T) {
 // TestGroup_RebalanceGivesFreshAssignments lets a second member come and go while partitions are paused: whatever
 // returns must flow again, from the committed offset, with a new ledger.
 func TestGroup_RebalanceGivesFreshAssignments(t *testing.T) {
+	t.Parallel()
 	_, opts, client := kafka(t, 2)
 	window := NewWindow(Limits{Records: 4, Bytes: 1 << 20, Deliveries: 10})
 	publish(t, client, 0, 6)
@@ -234,6 +239,7 @@ func TestGroup_RebalanceGivesFreshAssignments(t *testing.T) {
 }
 
 func TestGroup_OffsetOutOfRangeHalts(t *testing.T) {
+	t.Parallel()
 	_, opts, client := kafka(t, 1)
 	publish(t, client, 0, 5)
 	admin := kadm.NewClient(client)
@@ -253,6 +259,7 @@ func TestGroup_OffsetOutOfRangeHalts(t *testing.T) {
 }
 
 func TestGroup_PausesWhenFullAndResumes(t *testing.T) {
+	t.Parallel()
 	_, opts, client := kafka(t, 1)
 	window := NewWindow(Limits{Records: 3, Bytes: 1 << 20, Deliveries: 10})
 	m := join(t, opts, func(o *GroupOptions) { o.Window = window })
@@ -270,3 +277,5 @@ func TestGroup_PausesWhenFullAndResumes(t *testing.T) {
 	}
 	require.Eventually(t, func() bool { return committed(t, client)[0] == 6 }, waitFor, tick)
 }
+
+func contextCause(a *Assignment) error { return context.Cause(a.Context()) }

@@ -135,7 +135,7 @@ func (in *Intake) expand(a *Assignment, entry *Entry, rec *kgo.Record, ev *catal
 	candidates := in.o.Index.Match(ev)
 	applied := in.o.Registry.Applied()
 	chunk := make([]*deliver.Task, 0, expandChunk)
-	afterEnd := 0
+	submitted, afterEnd := false, 0
 	for {
 		chunk = chunk[:0]
 		for len(chunk) < min(expandChunk, in.o.Limits.Deliveries) {
@@ -152,6 +152,7 @@ func (in *Intake) expand(a *Assignment, entry *Entry, rec *kgo.Record, ev *catal
 		}
 		in.metrics.matched.Add(float64(len(chunk)))
 		if afterEnd == 0 && in.window.acquire(a.Context(), len(chunk)) == nil {
+			submitted = true
 			entry.Hold(len(chunk))
 			for _, t := range chunk {
 				t.Done = func() {
@@ -165,7 +166,7 @@ func (in *Intake) expand(a *Assignment, entry *Entry, rec *kgo.Record, ev *catal
 		// The assignment ended in the middle of an event. If what was made of it has been delivered, reading it
 		// again would repeat that; so the rest is handed off, within reason.
 		afterEnd += len(chunk)
-		if afterEnd > expandAfterEnd || errors.Is(context.Cause(a.Context()), ErrLost) {
+		if !submitted || afterEnd > expandAfterEnd || errors.Is(context.Cause(a.Context()), ErrLost) {
 			return false
 		}
 		entry.Hold(len(chunk))

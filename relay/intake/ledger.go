@@ -41,12 +41,16 @@ func newLedger(w *Window, mark func(*kgo.Record)) *Ledger {
 }
 
 // Track adds a record with one reference, held by the caller. Offsets must rise. Its size stays in the window until
-// the entry is resolved, the record itself until the prefix has passed it.
+// the entry is resolved, the record itself until the prefix has passed it. After Seal it is only an entry to settle.
 func (l *Ledger) Track(rec *kgo.Record) *Entry {
 	e := &Entry{ledger: l, bytes: recordBytes(rec), refs: 1,
 		rec: kgo.Record{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, LeaderEpoch: rec.LeaderEpoch}}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.sealed { // lost between the inbox and here: the window must not count it for ever
+		l.window.remove(1, e.bytes)
+		return e
+	}
 	if l.tail != nil && rec.Offset <= l.tail.rec.Offset {
 		panic(fmt.Sprintf("intake: %s/%d: offset %d tracked after %d", rec.Topic, rec.Partition, rec.Offset, l.tail.rec.Offset))
 	}

@@ -9,17 +9,20 @@ import (
 )
 
 type groupMetrics struct {
-	fetchErrors prometheus.Counter
+	fetchErrors, commitErrors prometheus.Counter
 }
 
 func newGroupMetrics(g *Group, name string, reg prometheus.Registerer) *groupMetrics {
 	labels := prometheus.Labels{"group": name}
-	m := &groupMetrics{fetchErrors: prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "relay_fetch_failed_total", Help: "Fetches that Kafka refused.", ConstLabels: labels})}
+	m := &groupMetrics{
+		fetchErrors: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "relay_fetch_failed_total", Help: "Fetches that Kafka refused.", ConstLabels: labels}),
+		commitErrors: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "relay_commit_failed_total", Help: "Periodic commits that Kafka refused; each is repeated a second later.", ConstLabels: labels})}
 	gauge := func(name, help string, value func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, value)
 	}
-	reg.MustRegister(m.fetchErrors,
+	reg.MustRegister(m.fetchErrors, m.commitErrors,
 		gauge("relay_partitions_assigned", "Partitions that this member has.", func() float64 { return float64(g.Assigned()) }),
 		gauge("relay_partitions_halted", "Partitions that stopped with an alarm; each needs an operator.", func() float64 { return float64(len(g.Halted())) }),
 		gauge("relay_window_records", "Records read and not settled.", func() float64 { return float64(g.o.Window.Usage().Records) }),

@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/semaphore"
 )
 
 // Limits bound what a Window holds. Memory follows from them: bytes for the payloads, about 1 KiB for each record
@@ -23,24 +26,26 @@ var DefaultLimits = Limits{Records: 10_000, Bytes: 64 << 20, Deliveries: 10_000}
 // Window counts what a process has read and not yet settled, over all partitions of a Group. Partitions pause when
 // it is full and resume when it has dropped to half.
 //
-// One mutex guards all fields. Records and bytes are added when a poll returned them, which cannot be refused; the
-// poll is bounded, and so is the overshoot. Deliveries are acquired before they are made, and that waits.
+// Records and bytes are added when a poll returned them, which cannot be refused; the poll is bounded, and so is the
+// overshoot. One mutex guards them. Deliveries are acquired before they are made, and that waits: first come, first
+// served, so that an event that many webhooks want is not passed by those that one wants for as long as they come.
 type Window struct {
 	limits Limits
 
-	mu         sync.Mutex
-	records    int
-	bytes      int64
-	deliveries int
-	waiting    int           // goroutines inside acquire
-	room       chan struct{} // closed and replaced when deliveries are released while somebody waits
-	full       bool          // since the high-water mark was crossed, until the low-water mark is reached
-	low        chan struct{} // capacity 1: the low-water mark was reached
+	mu      sync.Mutex
+	records int
+	bytes   int64
+	full    bool          // since the high-water mark was crossed, until the low-water mark is reached
+	low     chan struct{} // capacity 1: the low-water mark was reached
+
+	room       *semaphore.Weighted // for deliveries
+	deliveries atomic.Int64
+	waiting    atomic.Int64 // goroutines inside acquire that found no room
 }
 
 // NewWindow returns an empty window.
 func NewWindow(l Limits) *Window {
-	return &Window{limits: l, room: make(chan struct{}), low: make(chan struct{}, 1)}
+	return &Window{limits: l, low: make(chan struct{}, 1), room: semaphore.NewWeighted(int64(l.Deliveries))}
 }
 
 // Low receives after a full window has dropped to its low-water mark.
@@ -79,48 +84,29 @@ func (w *Window) Full() bool {
 
 // Contended reports whether somebody waits for room, so that an endpoint with more than its share has to give up
 // some.
-func (w *Window) Contended() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.full || w.waiting > 0
-}
+func (w *Window) Contended() bool { return w.waiting.Load() > 0 || w.Full() }
 
 // acquire waits until n more deliveries fit. n above the limit is an error of the caller.
 func (w *Window) acquire(ctx context.Context, n int) error {
-	w.mu.Lock()
-	for w.deliveries+n > w.limits.Deliveries {
-		w.waiting++
-		room := w.room
-		w.mu.Unlock()
-		select {
-		case <-room:
-		case <-ctx.Done():
-			w.mu.Lock()
-			w.waiting--
-			w.mu.Unlock()
+	if !w.room.TryAcquire(int64(n)) {
+		w.waiting.Add(1)
+		defer w.waiting.Add(-1)
+		if w.room.Acquire(ctx, int64(n)) != nil {
 			return fmt.Errorf("wait for room for %d deliveries: %w", n, context.Cause(ctx))
 		}
-		w.mu.Lock()
-		w.waiting--
 	}
-	w.deliveries += n
-	w.mu.Unlock()
+	w.deliveries.Add(int64(n))
 	return nil
 }
 
 func (w *Window) release(n int) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.deliveries -= n
-	if w.waiting > 0 {
-		close(w.room)
-		w.room = make(chan struct{})
-	}
+	w.deliveries.Add(-int64(n))
+	w.room.Release(int64(n))
 }
 
 // Usage is what the window holds now.
 func (w *Window) Usage() Limits {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return Limits{Records: w.records, Bytes: w.bytes, Deliveries: w.deliveries}
+	return Limits{Records: w.records, Bytes: w.bytes, Deliveries: int(w.deliveries.Load())}
 }

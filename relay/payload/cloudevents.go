@@ -19,10 +19,7 @@ const maxAttributes = 11
 // not be empty.
 func appendAttributes(dst []attribute, a *attempt) []attribute {
 	ev := a.Event
-	id, source := ev.ID, ev.Source
-	if id == "" {
-		id = a.ID
-	}
+	id, source := a.eventID(), ev.Source
 	if source == "" {
 		source = "/relay/" + a.Source.Topic
 	}

@@ -14,6 +14,13 @@
 // The package keeps no other state and performs no effects, so a crash at any point leaves nothing behind. The same
 // delivery composed again differs only in webhook-timestamp, webhook-attempt and the signature over them.
 //
+// # The platforms' formats
+//
+// ophelos, socotra, ocelot, donutwork and receeve are what receivers of these platforms already understand, and are
+// signed as these platforms sign. A signing secret is then the text that its owner was shown: its characters are the
+// key, also where it reads "whsec_…". An event may have come in as anything: a platform's own envelope is taken apart
+// on the way in, so that every format is built from the same catalog.Event.
+//
 // # Adding a format
 //
 // A format is one file with its compose function and one row in the table formats. The row compiles the webhook's
@@ -21,5 +28,7 @@
 // event that the format cannot carry is ErrFormat.
 //
 // Read encoding.go first (the table and the order of work), then message.go and header.go (what every request
-// carries), standard.go (the simplest format), signature.go, cloudevents.go, cloudevents_binary.go and raw.go.
+// carries), standard.go (the simplest format), signature.go, cloudevents.go, cloudevents_binary.go and raw.go; then
+// members.go and eventtime.go, which the platforms' formats share, and ophelos.go, socotra.go, donutwork.go, ocelot.go
+// and receeve.go.
 package payload

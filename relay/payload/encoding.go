@@ -1,6 +1,7 @@
 package payload
 
 import (
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"time"
@@ -23,8 +24,18 @@ var (
 // headers common to all formats.
 type composeFunc func(m *Message, a *attempt) error
 
-// compileFunc prepares a format for one webhook's signing keys.
-type compileFunc func(s catalog.Signing) (composeFunc, error)
+// Keys are what requests of one webhook are signed with, and what else of it decides their form.
+type Keys struct {
+	// Signing of the endpoint.
+	Signing catalog.Signing
+	// Version of the format that the webhook asked for; empty means the newest. See catalog.FormatVersions.
+	Version string
+	// Pair is the tenant's key pair, which the receeve format signs with instead; nil when the tenant has none.
+	Pair *rsa.PrivateKey
+}
+
+// compileFunc prepares a format for one webhook's keys.
+type compileFunc func(k Keys) (composeFunc, error)
 
 // formats is every format that can be asked for; one row each.
 var formats = map[catalog.Format]compileFunc{
@@ -32,6 +43,11 @@ var formats = map[catalog.Format]compileFunc{
 	catalog.FormatCloudEvents:       standardWebhooks(composeCloudEvents),
 	catalog.FormatCloudEventsBinary: standardWebhooks(composeCloudEventsBinary),
 	catalog.FormatRaw:               standardWebhooks(composeRaw),
+	catalog.FormatOphelos:           compileOphelos,
+	catalog.FormatSocotra:           compileSocotra,
+	catalog.FormatOcelot:            compileOcelot,
+	catalog.FormatDonutwork:         compileDonutwork,
+	catalog.FormatReceeve:           compileReceeve,
 }
 
 // Encoding is a webhook's format and keys, compiled once per revision. It is immutable and safe for concurrent use.
@@ -40,14 +56,13 @@ type Encoding struct {
 	compose composeFunc
 }
 
-// Compile prepares the format for the signing keys. Errors match ErrUnsupported or ErrSigningKey and never print a
-// key.
-func Compile(format catalog.Format, signing catalog.Signing) (*Encoding, error) {
+// Compile prepares the format for the keys. Errors match ErrUnsupported or ErrSigningKey and never print a key.
+func Compile(format catalog.Format, keys Keys) (*Encoding, error) {
 	compile, ok := formats[format]
 	if !ok {
 		return nil, fmt.Errorf("format %q: %w", format, ErrUnsupported)
 	}
-	compose, err := compile(signing)
+	compose, err := compile(keys)
 	if err != nil {
 		return nil, fmt.Errorf("format %s: %w", format, err)
 	}
@@ -60,6 +75,15 @@ type attempt struct {
 	now time.Time
 	// id and timestamp are webhook-id and webhook-timestamp exactly as sent: signatures cover them.
 	id, timestamp string
+}
+
+// eventID is the event's own id, or that of the delivery for an event without one: either way the same for every
+// attempt, so that receivers can tell a repeat by it.
+func (a *attempt) eventID() string {
+	if a.Event.ID != "" {
+		return a.Event.ID
+	}
+	return a.ID
 }
 
 // Compose resets m and fills it with the body and headers of the delivery's next attempt, d.Attempts+1, made now.

@@ -12,7 +12,7 @@ import (
 )
 
 func TestCompile_UnsupportedFormat(t *testing.T) {
-	_, err := Compile("soap", catalog.Signing{})
+	_, err := Compile("soap", Keys{})
 	require.ErrorIs(t, err, ErrUnsupported)
 	require.ErrorContains(t, err, `"soap"`)
 }

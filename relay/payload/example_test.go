@@ -11,9 +11,9 @@ import (
 
 // A lane compiles the encoding once per revision of the webhook and composes each attempt into a pooled Message.
 func Example() {
-	encoding, err := payload.Compile(catalog.FormatStandard, catalog.Signing{Enabled: true, Secrets: []catalog.SigningSecret{
+	encoding, err := payload.Compile(catalog.FormatStandard, payload.Keys{Signing: catalog.Signing{Enabled: true, Secrets: []catalog.SigningSecret{
 		{Value: catalog.NewSecret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), Encoding: catalog.SecretWhsec},
-	}})
+	}}})
 	if err != nil {
 		fmt.Println(err)
 		return

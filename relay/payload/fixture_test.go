@@ -1,7 +1,11 @@
 package payload
 
 import (
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
 	"net/http"
+	"os"
 	"testing"
 	"time"
 
@@ -24,6 +28,25 @@ var builtin = []catalog.Format{
 	catalog.FormatStandard, catalog.FormatCloudEvents, catalog.FormatCloudEventsBinary, catalog.FormatRaw,
 }
 
+// platforms are the formats that receivers of the five platforms know.
+var platforms = []catalog.Format{
+	catalog.FormatOphelos, catalog.FormatSocotra, catalog.FormatOcelot, catalog.FormatDonutwork, catalog.FormatReceeve,
+}
+
+// testPair is the key pair of every tenant; it is published, and of no use to anybody.
+var testPair = func() *rsa.PrivateKey {
+	text, err := os.ReadFile("../../testdata/keys/tenant.pem")
+	if err != nil {
+		panic(err)
+	}
+	block, _ := pem.Decode(text)
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		panic(err)
+	}
+	return key.(*rsa.PrivateKey)
+}()
+
 func signedWith(secrets ...string) catalog.Signing {
 	s := catalog.Signing{Enabled: true}
 	for _, secret := range secrets {
@@ -34,7 +57,7 @@ func signedWith(secrets ...string) catalog.Signing {
 
 func compile(t testing.TB, format catalog.Format, signing catalog.Signing) *Encoding {
 	t.Helper()
-	e, err := Compile(format, signing)
+	e, err := Compile(format, Keys{Signing: signing, Pair: testPair})
 	require.NoError(t, err)
 	return e
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/tidwall/gjson"
+
+	"eventrelay/catalog"
 )
 
 // maxDepth is how deep JSON may be nested: encoding/json's own limit, so that what is spliced can be read by it.
@@ -27,6 +29,18 @@ func isJSON(data []byte) bool {
 		return json.Valid(data)
 	}
 	return gjson.ValidBytes(data)
+}
+
+// jsonData gives the event's data for splicing; no data is null. The bytes decide whether data is JSON, not its declared
+// media type, which a body that splices data does not carry.
+func jsonData(ev *catalog.Event) ([]byte, error) {
+	if len(ev.Data) == 0 {
+		return []byte("null"), nil
+	}
+	if !isJSON(ev.Data) {
+		return nil, fmt.Errorf("%w: data is not JSON", ErrFormat)
+	}
+	return ev.Data, nil
 }
 
 // isJSONType reports whether a media type declares JSON: subtype json, or the suffix +json. None declared means JSON.
@@ -57,9 +71,13 @@ func appendField(dst []byte, name, value string) []byte {
 // appendTime appends t as RFC 3339 in UTC, with as many digits of the second as it has. RFC 3339 has no years beyond
 // 9999, which come from a platform that mixed up its units.
 func appendTime(dst []byte, t time.Time) ([]byte, error) {
+	return appendTimeAs(dst, t, time.RFC3339Nano)
+}
+
+func appendTimeAs(dst []byte, t time.Time, layout string) ([]byte, error) {
 	t = t.UTC()
 	if year := t.Year(); year < 0 || year > 9999 {
 		return dst, fmt.Errorf("%w: the event's time is in the year %d", ErrFormat, year)
 	}
-	return t.AppendFormat(dst, time.RFC3339Nano), nil
+	return t.AppendFormat(dst, layout), nil
 }

@@ -18,7 +18,8 @@ type Message struct {
 	Headers []Header
 
 	attempt attempt
-	// body backs Body where the format builds one; text is scratch for signatures.
+	// body backs Body where the format builds one; text is scratch for signatures and
+	// for parts of a body.
 	body, text []byte
 	// second and secondText remember the latest webhook-timestamp, so that busy lanes format it once a second.
 	second     int64
@@ -37,6 +38,9 @@ func (m *Message) Reset() {
 	m.attempt = attempt{}
 	if cap(m.body) > keepBytes {
 		m.body = nil
+	}
+	if cap(m.text) > keepBytes {
+		m.text = nil
 	}
 }
 

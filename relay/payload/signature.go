@@ -14,14 +14,16 @@ import (
 
 const whsecPrefix = "whsec_"
 
+var errNoSecret = fmt.Errorf("%w: signing is enabled and there is none; rotate the webhook's secret to make one", ErrSigningKey)
+
 // standardWebhooks makes a format whose body and headers come from compose and whose signature is that of Standard
 // Webhooks 1.0.0, when signing is enabled.
 func standardWebhooks(compose composeFunc) compileFunc {
-	return func(s catalog.Signing) (composeFunc, error) {
-		if !s.Enabled {
+	return func(k Keys) (composeFunc, error) {
+		if !k.Signing.Enabled {
 			return compose, nil
 		}
-		keys, err := compileKeys(s.Secrets)
+		keys, err := compileKeys(k.Signing.Secrets)
 		if err != nil {
 			return nil, err
 		}
@@ -85,7 +87,7 @@ func (k *macKey) sum(prefix, body []byte) [sha256.Size]byte {
 // compileKeys prepares the keys in the given order, newest first.
 func compileKeys(secrets []catalog.SigningSecret) ([]*macKey, error) {
 	if len(secrets) == 0 {
-		return nil, fmt.Errorf("%w: signing is enabled and there is none; rotate the webhook's secret to make one", ErrSigningKey)
+		return nil, errNoSecret
 	}
 	keys := make([]*macKey, len(secrets))
 	for i, s := range secrets {
@@ -120,4 +122,40 @@ func decodeKey(s catalog.SigningSecret) ([]byte, error) {
 		return nil, fmt.Errorf("%w: it is empty", ErrSigningKey)
 	}
 	return key, nil
+}
+
+// compileCharacterKeys prepares the keys of a format whose keys are the characters of the secrets, newest first; none
+// when signing is disabled.
+func compileCharacterKeys(s catalog.Signing) ([]*macKey, error) {
+	secrets, err := characterSecrets(s)
+	if err != nil {
+		return nil, err
+	}
+	keys := make([]*macKey, len(secrets))
+	for i, secret := range secrets {
+		keys[i] = newMACKey([]byte(secret))
+	}
+	return keys, nil
+}
+
+// characterSecrets are the secrets as their owner was shown them, newest first; none when signing is disabled.
+func characterSecrets(s catalog.Signing) ([]string, error) {
+	if !s.Enabled {
+		return nil, nil
+	}
+	if len(s.Secrets) == 0 {
+		return nil, errNoSecret
+	}
+	secrets := make([]string, len(s.Secrets))
+	for i, secret := range s.Secrets {
+		switch {
+		// Signing with the public placeholder would let anyone forge deliveries.
+		case secret.Value.IsRedacted():
+			return nil, fmt.Errorf("signing.secrets[%d]: %w: the value is the placeholder for a secret", i, ErrSigningKey)
+		case !secret.Value.IsSet():
+			return nil, fmt.Errorf("signing.secrets[%d]: %w: it is empty", i, ErrSigningKey)
+		}
+		secrets[i] = secret.Value.Reveal()
+	}
+	return secrets, nil
 }

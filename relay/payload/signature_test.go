@@ -178,14 +178,14 @@ func TestCompile_RefusesUnusableKeys(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			signing := signedWith(vectorSecret)
 			signing.Secrets = append(signing.Secrets, catalog.SigningSecret{Value: catalog.NewSecret(tc.value), Encoding: tc.encoding})
-			_, err := Compile(catalog.FormatStandard, signing)
+			_, err := Compile(catalog.FormatStandard, Keys{Signing: signing})
 			require.ErrorIs(t, err, ErrSigningKey)
 			require.ErrorContains(t, err, "signing.secrets[1]")
 			require.NotContains(t, err.Error(), "hunter2")
 		})
 	}
 	t.Run("none", func(t *testing.T) {
-		_, err := Compile(catalog.FormatStandard, catalog.Signing{Enabled: true})
+		_, err := Compile(catalog.FormatStandard, Keys{Signing: catalog.Signing{Enabled: true}})
 		require.ErrorIs(t, err, ErrSigningKey)
 	})
 }

@@ -1,7 +1,7 @@
-// Package registry knows who wants what: webhooks, integrations and suspensions. Their truth is one compacted topic
-// with one partition; every process tails it into its own snapshot, from which the matcher's index is compiled and
-// the API reads. It does not validate resources (package catalog does), does not match events (package match does)
-// and does not decide when a webhook is suspended (package deliver does).
+// Package registry knows who wants what: webhooks, integrations, suspensions and tenants' key pairs. Their truth is
+// one compacted topic with one partition; every process tails it into its own snapshot, from which the matcher's index
+// is compiled and the API reads. It does not validate resources (package catalog does), does not match events
+// (package match does) and does not decide when a webhook is suspended (package deliver does).
 //
 // # What it promises
 //
@@ -38,6 +38,6 @@
 // # Reading
 //
 // registry.go (options, Run), record.go and seal.go (what is stored), snapshot.go and views.go (what is read), tail.go
-// and freshness.go (how it is filled and confirmed), writer.go (how it is written) with webhooks.go, suspensions.go
-// and integrations.go (what the writes decide), cache.go with cache_load.go and cache_rebuild.go (the copy in Redis).
+// and freshness.go (how it is filled and confirmed), writer.go (how it is written) with webhooks.go, suspensions.go,
+// integrations.go and keypairs.go (what the writes decide), cache.go with cache_load.go and cache_rebuild.go (the copy in Redis).
 package registry

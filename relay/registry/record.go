@@ -16,11 +16,12 @@ import (
 type Kind string
 
 // The kinds. A kind that this version does not know is left alone, so that versions can run side by side while a
-// new kind is introduced; API keys and tenant key pairs will be such kinds.
+// new kind is introduced.
 const (
 	KindWebhook     Kind = "webhook"
 	KindIntegration Kind = "integration"
 	KindSuspension  Kind = "suspension"
+	KindKeyPair     Kind = "keypair"
 	// kindBarrier marks a record without content, written to make the end of the topic visible.
 	kindBarrier Kind = "barrier"
 )
@@ -55,6 +56,7 @@ type resource struct {
 	webhook     *catalog.Webhook
 	integration *catalog.Integration
 	suspension  *catalog.Suspension
+	keyPair     *KeyPair
 }
 
 // stored is the value of a record. Resource holds no secret: they read as "redacted" there and are in Sealed.
@@ -148,6 +150,9 @@ func decodeRecord(keys *Keyring, keyText string, value []byte) (resource, error)
 	case KindSuspension:
 		res.suspension = &catalog.Suspension{}
 		content = res.suspension
+	case KindKeyPair:
+		res.keyPair = &KeyPair{}
+		content = res.keyPair
 	default:
 		return res, nil
 	}
@@ -156,6 +161,11 @@ func decodeRecord(keys *Keyring, keyText string, value []byte) (resource, error)
 	}
 	if err := res.checkIdentity(); err != nil {
 		return resource{key: key}, err
+	}
+	if res.keyPair != nil {
+		if err := res.keyPair.parse(); err != nil {
+			return resource{key: key}, fmt.Errorf("%w: %s: %w", ErrBadRecord, key, err)
+		}
 	}
 	return res, nil
 }
@@ -235,6 +245,8 @@ func (r resource) checkIdentity() error {
 		tenant, uid = r.integration.Tenant, r.integration.UID
 	case r.suspension != nil:
 		tenant, uid = r.suspension.Tenant, r.suspension.UID
+	case r.keyPair != nil:
+		tenant, uid = r.keyPair.Tenant, r.keyPair.UID
 	}
 	if tenant != r.key.tenant || uid != r.key.uid {
 		return fmt.Errorf("%w: %s: value belongs to %.80q/%.80q", ErrBadRecord, r.key, tenant, uid)

@@ -39,6 +39,7 @@ type snapshot struct {
 	ids         map[idKey]string               // uid that holds an id
 	platforms   map[catalog.Platform]struct{}  // every platform that occurs in ids
 	tenants     map[string]*tenantSnapshot
+	keyPairs    map[string]*KeyPair // by tenant
 
 	// quarantined are the records that could not be applied, by key, each replaced or lifted by the next record
 	// with that key.
@@ -75,7 +76,7 @@ type quarantine struct {
 func newSnapshot() *snapshot {
 	return &snapshot{
 		views: map[string]View{}, suspensions: map[string]*catalog.Suspension{}, ids: map[idKey]string{},
-		platforms: map[catalog.Platform]struct{}{}, tenants: map[string]*tenantSnapshot{}, quarantined: map[string]quarantine{},
+		platforms: map[catalog.Platform]struct{}{}, tenants: map[string]*tenantSnapshot{}, keyPairs: map[string]*KeyPair{}, quarantined: map[string]quarantine{},
 	}
 }
 
@@ -97,6 +98,13 @@ func (s *snapshot) apply(r resource) []Change {
 			return s.removeIntegration(r.key.tenant, r.key.uid)
 		}
 		return s.putIntegration(r.integration)
+	case KindKeyPair:
+		if r.keyPair == nil {
+			delete(s.keyPairs, r.key.tenant)
+		} else {
+			s.keyPairs[r.key.tenant] = r.keyPair
+		}
+		return nil
 	default:
 		return nil
 	}
@@ -107,6 +115,13 @@ func (s *snapshot) hold(key string, q quarantine) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.quarantined[key] = q
+}
+
+// missingKey is the id of the master key for want of which a record is held, or empty.
+func (s *snapshot) missingKey(key recordKey) string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.quarantined[key.String()].missingKey
 }
 
 func (s *snapshot) tenant(name string) *tenantSnapshot {

@@ -77,6 +77,19 @@ func (r *Registry) Find(tenant, idOrUID string) (View, error) {
 	}
 }
 
+// FindOn looks up the webhook that a tenant calls id on one platform, where ids are unique. It returns ErrNotFound
+// when there is none.
+func (r *Registry) FindOn(tenant string, platform catalog.Platform, id string) (View, error) {
+	s := r.snapshot
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	uid, ok := s.ids[idKey{tenant: tenant, platform: platform, id: id}]
+	if !ok {
+		return View{}, fmt.Errorf("webhook %q on %s: %w", id, platform, ErrNotFound)
+	}
+	return s.views[uid], nil
+}
+
 // List returns up to limit of a tenant's webhooks, oldest first, behind the cursor after; next is the cursor of the
 // following page, empty at the end. An empty after starts at the beginning; one that List did not make gives an
 // empty page.

@@ -15,7 +15,7 @@ var ErrInvalid = errors.New("invalid")
 
 // CreateWebhook stores a new webhook and returns it. The uid is generated unless w has one; created, updated and
 // revision are set. ErrExists: its uid, or its id on its platform, is taken. catalog.ErrNoIntegration: it names an
-// integration that is not there. w is not kept.
+// integration that is not there. The tenant's key pair is made with the first webhook that is signed with it. w is not kept.
 func (r *Registry) CreateWebhook(ctx context.Context, w *catalog.Webhook) (View, error) {
 	w = w.Clone()
 	if w.UID == "" {
@@ -26,6 +26,7 @@ func (r *Registry) CreateWebhook(ctx context.Context, w *catalog.Webhook) (View,
 	}
 	w.Created = now()
 	w.Updated, w.Revision = w.Created, 1
+	makePair := pairMaker(w.Tenant)
 	err := r.writer.write(ctx, func() ([]draft, error) {
 		if _, taken := r.View(w.UID); taken {
 			return nil, fmt.Errorf("uid %s: %w", w.UID, ErrExists)
@@ -36,7 +37,7 @@ func (r *Registry) CreateWebhook(ctx context.Context, w *catalog.Webhook) (View,
 		if err := r.checkReferences(w, nil); err != nil {
 			return nil, err
 		}
-		return []draft{{key: webhookKey(w), content: w}}, nil
+		return r.withKeyPair(w, makePair)
 	})
 	if err != nil {
 		return View{}, fmt.Errorf("create webhook %q: %w", w.ID, err)
@@ -50,6 +51,7 @@ func (r *Registry) CreateWebhook(ctx context.Context, w *catalog.Webhook) (View,
 // updated and revision is undone. ErrNotFound: the tenant has no such webhook; ErrExists: the new id is taken.
 func (r *Registry) UpdateWebhook(ctx context.Context, tenant, uid string, ifRevision int64, edit func(*catalog.Webhook) error) (View, error) {
 	var refused error
+	makePair := pairMaker(tenant)
 	err := r.writer.write(ctx, func() ([]draft, error) {
 		refused = nil
 		current, err := r.current(tenant, uid, ifRevision)
@@ -72,7 +74,7 @@ func (r *Registry) UpdateWebhook(ctx context.Context, tenant, uid string, ifRevi
 		if err := r.checkReferences(next, was); err != nil {
 			return nil, err
 		}
-		return []draft{{key: webhookKey(next), content: next}}, nil
+		return r.withKeyPair(next, makePair)
 	})
 	switch {
 	case refused != nil:

@@ -8,8 +8,9 @@
 // needs to be watched. A record carries the time that is left from the broker's append (header relay-wait). It waits
 // out the largest delay that fits, then hops with what is left, until nothing is left: any due time works and nothing
 // scans. A wait below the smallest delay is rounded up to it. What is left after a delay and is at most a tenth of
-// it is waited out in place, because a hop would round it up; the next record in the partition waits that much more
-// at most.
+// it, and at most the smallest delay, is waited out in place, because a hop would round it up; the next record in the
+// partition waits that much more at most. Topics of delays that are no longer configured are read as well, until they
+// are empty.
 //
 // # Owners, and what a crash leaves
 //

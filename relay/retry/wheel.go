@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -59,7 +61,10 @@ func New(o Options) (*Wheel, error) {
 	}}
 	o.Registerer.MustRegister(w.metrics.enqueued, w.metrics.hops, w.metrics.due, w.metrics.late)
 	g := o.Group
-	g.Topics = o.Topics.RetryAll()
+	// All retry topics there are, not only those of today's delays: a delay that was taken out of the configuration
+	// leaves deliveries behind.
+	g.Topics, g.Pattern = []string{"^" + regexp.QuoteMeta(retryPrefix(o.Topics)) + `[0-9]+(h|m|s|ms)$`}, true
+	g.Inbox = inbox
 	g.Work = w.work
 	g.HandOff = func(a *intake.Assignment) { w.dispatcher.HandOff(a) }
 	g.Drop = func(a *intake.Assignment) { w.dispatcher.Drop(a) }
@@ -71,6 +76,9 @@ func New(o Options) (*Wheel, error) {
 	w.group = group
 	return w, nil
 }
+
+// inbox of a retry partition: what waits in memory behind its head. 72 partitions of full inboxes hold 36 MiB.
+var inbox = intake.Inbox{Records: 1000, Bytes: 512 << 10, Waiting: true}
 
 // Group is the wheel's consumer group, for readiness.
 func (w *Wheel) Group() *intake.Group { return w.group }
@@ -108,30 +116,37 @@ func classFor(delays []time.Duration, wait time.Duration) time.Duration {
 }
 
 // hop decides what a record does after its class's delay: left is what remains of its wait. It stays in place for a
-// small remainder, hops for a large one, and is due when nothing is left.
-func hop(left, class time.Duration) (stay time.Duration, hops bool) {
+// small remainder, hops for a large one, and is due when nothing is left. What stays holds up the records behind it,
+// so it stays for less than the smallest delay only, which is what a hop would round it up to.
+func hop(left, class, smallest time.Duration) (stay time.Duration, hops bool) {
 	switch {
 	case left <= 0:
 		return 0, false
-	case left <= class/10:
+	case left <= min(class/10, smallest):
 		return left, false
 	default:
 		return 0, true
 	}
 }
 
-// recheckEvery bounds a wait before the clock is read again.
-const recheckEvery = 2 * time.Second
+const (
+	// recheckEvery bounds a wait before the clock is read again.
+	recheckEvery = 2 * time.Second
+	// registryPatience bounds the wait for a registry offset while the registry is fresh: after twice the time that
+	// freshness stands for, the offset is not one of this topic (it was restored from a copy), and waiting for it
+	// would hold up the partition for ever.
+	registryPatience = time.Minute
+)
 
 func (w *Wheel) work(a *intake.Assignment) {
 	class := w.classOf(a.Topic)
 	for {
-		rec, ok := a.Next()
+		rec, polled, ok := a.NextPolled()
 		if !ok {
 			return
 		}
 		entry := a.Ledger.Track(rec)
-		if !w.turn(a, class, rec, entry) {
+		if !w.turn(a, class, rec, polled, entry) {
 			entry.Abandon() // the assignment ended
 			return
 		}
@@ -139,7 +154,7 @@ func (w *Wheel) work(a *intake.Assignment) {
 }
 
 // turn takes one record through its class. It returns false when the assignment ended first.
-func (w *Wheel) turn(a *intake.Assignment, class time.Duration, rec *kgo.Record, entry *intake.Entry) bool {
+func (w *Wheel) turn(a *intake.Assignment, class time.Duration, rec *kgo.Record, polled time.Time, entry *intake.Entry) bool {
 	d, err := relay.DecodeDelivery(rec)
 	var wait time.Duration
 	if err == nil {
@@ -150,28 +165,38 @@ func (w *Wheel) turn(a *intake.Assignment, class time.Duration, rec *kgo.Record,
 		w.o.Reject(rec, "bad_retry_record", entry.Settle)
 		return true
 	}
-	if !sleep(a.Context(), class, rec.Timestamp) {
+	appended := earlier(rec.Timestamp, polled)
+	if !sleep(a.Context(), class, appended) {
 		return false
 	}
-	left := wait - max(class, time.Since(rec.Timestamp))
-	stay, hops := hop(left, class)
+	left := wait - max(class, time.Since(appended))
+	stay, hops := hop(left, class, w.o.Topics.Delays[0])
 	if hops {
 		w.metrics.hops.Inc()
 		w.write(d, left, entry.Settle)
 		return true
 	}
-	if stay > 0 && !sleep(a.Context(), class+stay, rec.Timestamp) {
+	if stay > 0 && !sleep(a.Context(), class+stay, appended) {
 		return false
 	}
 	if !w.registryKnows(a.Context(), d) {
 		return false
 	}
 	w.metrics.due.Inc()
-	w.metrics.late.Observe(max(0, time.Since(rec.Timestamp)-max(wait, class)).Seconds())
+	w.metrics.late.Observe(max(0, time.Since(appended)-max(wait, class)).Seconds())
 	w.dispatcher.Submit(&deliver.Task{
 		Delivery: d, Share: deliver.Backlog, Owner: a, Context: a.Attempts(), Done: entry.Settle,
 	})
 	return true
+}
+
+// earlier is when a record was appended at the latest: a clock of the broker that is ahead of ours would otherwise
+// make each record of the partition wait in full behind the one before it.
+func earlier(appended, polled time.Time) time.Time {
+	if appended.After(polled) {
+		return polled
+	}
+	return appended
 }
 
 // sleep waits until d has passed since the append, as the wall clock has it, and never longer than d by the
@@ -201,25 +226,34 @@ func (w *Wheel) registryKnows(ctx context.Context, d *relay.Delivery) bool {
 	}
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for {
+	for freshSince := time.Now(); ; {
 		select {
 		case <-ctx.Done():
 			return false
 		case <-tick.C:
-			if w.o.Registry.Fresh() && w.o.Registry.Applied() >= d.MatchedAt {
-				return true
-			}
+		}
+		switch {
+		case !w.o.Registry.Fresh():
+			freshSince = time.Now()
+		case w.o.Registry.Applied() >= d.MatchedAt:
+			return true
+		case time.Since(freshSince) >= registryPatience:
+			w.o.Log.Warn("registry_offset_unknown", "delivery_id", d.ID, "uid", d.UID, "matched_at", d.MatchedAt, "applied", w.o.Registry.Applied(),
+				"hint", "the webhooks topic ends before it: was it restored or recreated?")
+			return true
 		}
 	}
 }
 
+func retryPrefix(t relay.Topics) string { return t.Prefix + "retry." }
+
+// classOf reads the delay of a retry topic from its name; the group's pattern takes only names that have one.
 func (w *Wheel) classOf(topic string) time.Duration {
-	for _, d := range w.o.Topics.Delays {
-		if w.o.Topics.Retry(d) == topic {
-			return d
-		}
+	delay, err := time.ParseDuration(strings.TrimPrefix(topic, retryPrefix(w.o.Topics)))
+	if err != nil {
+		panic("retry: not a retry topic: " + topic)
 	}
-	panic("retry: not a retry topic: " + topic) // the group reads only RetryAll
+	return delay
 }
 
 // trim deletes what lies below the committed offsets of the partitions held.

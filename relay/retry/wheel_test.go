@@ -43,7 +43,7 @@ func TestHops(t *testing.T) {
 			class := classFor(delays, left)
 			waited += class
 			left -= class
-			stay, hops := hop(left, class)
+			stay, hops := hop(left, class, delays[0])
 			waited += stay
 			if !hops {
 				break

@@ -87,20 +87,38 @@ func (a *API) Resend(ctx context.Context, id, deliveryID string) error {
 	return a.do(ctx, http.MethodPost, divertedPath(id)+"/"+url.PathEscape(deliveryID)+"/resend", nil, nil)
 }
 
+// PublicKey gives the public key of the default tenant as PEM.
+func (a *API) PublicKey(ctx context.Context) (string, error) {
+	text, err := a.send(ctx, http.MethodGet, "/receeve/public-key", nil)
+	return string(text), err
+}
+
 func divertedPath(id string) string { return "/v1/webhooks/" + url.PathEscape(id) + "/diverted" }
 
 func (a *API) do(ctx context.Context, method, path string, send, receive any) error {
+	text, err := a.send(ctx, method, path, send)
+	if err != nil || receive == nil {
+		return err
+	}
+	if err := json.Unmarshal(text, receive); err != nil {
+		return fmt.Errorf("%s %s: decode the answer: %w", method, path, err)
+	}
+	return nil
+}
+
+// send makes a request and gives the body of a successful answer.
+func (a *API) send(ctx context.Context, method, path string, send any) ([]byte, error) {
 	var body io.Reader
 	if send != nil {
 		text, err := json.Marshal(send)
 		if err != nil {
-			return fmt.Errorf("%s %s: encode: %w", method, path, err)
+			return nil, fmt.Errorf("%s %s: encode: %w", method, path, err)
 		}
 		body = bytes.NewReader(text)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, a.base+path, body)
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
+		return nil, fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	req.Header.Set("Authorization", "Bearer "+a.key.Reveal())
 	switch {
@@ -111,24 +129,18 @@ func (a *API) do(ctx context.Context, method, path string, send, receive any) er
 	}
 	resp, err := a.client.Do(req)
 	if err != nil {
-		return fmt.Errorf("admin API: %w", err)
+		return nil, fmt.Errorf("admin API: %w", err)
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAPIAnswer))
 	if err != nil {
-		return fmt.Errorf("%s %s: read the answer: %w", method, path, err)
+		return nil, fmt.Errorf("%s %s: read the answer: %w", method, path, err)
 	}
 	if resp.StatusCode/100 != 2 {
 		var problem struct{ Title, Detail string }
 		// An answer that is no problem document still has its status.
 		_ = json.Unmarshal(text, &problem)
-		return &APIError{Method: method, Path: path, Status: resp.StatusCode, Title: problem.Title, Detail: problem.Detail}
+		return nil, &APIError{Method: method, Path: path, Status: resp.StatusCode, Title: problem.Title, Detail: problem.Detail}
 	}
-	if receive == nil {
-		return nil
-	}
-	if err := json.Unmarshal(text, receive); err != nil {
-		return fmt.Errorf("%s %s: decode the answer: %w", method, path, err)
-	}
-	return nil
+	return text, nil
 }

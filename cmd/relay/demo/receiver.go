@@ -10,8 +10,6 @@ import (
 	"net/http"
 	"sync"
 	"time"
-
-	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
 
 // Receiver is a webhook receiver on this machine. It answers 204 to what is signed correctly, 401 to what is not, 404
@@ -26,7 +24,7 @@ type Receiver struct {
 }
 
 type hook struct {
-	verifier *standardwebhooks.Webhook
+	verify   Verifier
 	failing  bool
 	accepted int64
 	latest   []Received // at most keptReceived, oldest first
@@ -87,20 +85,25 @@ func (r *Receiver) Close() error {
 	return err
 }
 
-// Expect announces a path and the secret (whsec_…) that its requests are signed with. Announcing it again changes the
-// secret and keeps the rest.
+// Expect announces a path and the secret (whsec_…) that its requests are signed with, as Standard Webhooks say.
 func (r *Receiver) Expect(path, secret string) error {
-	verifier, err := standardwebhooks.NewWebhook(secret)
+	verify, err := verifyStandard(secret)
 	if err != nil {
-		return fmt.Errorf("the secret of %s is not base64", path) // the library's error quotes it
+		return fmt.Errorf("%s: %w", path, err)
 	}
+	r.ExpectVerified(path, verify)
+	return nil
+}
+
+// ExpectVerified announces a path and how its requests are verified. Announcing it again changes that and keeps the
+// rest.
+func (r *Receiver) ExpectVerified(path string, verify Verifier) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.hooks[path] == nil {
 		r.hooks[path] = &hook{}
 	}
-	r.hooks[path].verifier = verifier
-	return nil
+	r.hooks[path].verify = verify
 }
 
 // SetFailing breaks a path, or repairs it.
@@ -153,13 +156,15 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 
 // receive decides the answer and keeps the request.
 func (r *Receiver) receive(req *http.Request, body []byte, got Received) (status int, refused string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	h := r.hooks[req.URL.Path]
-	if h == nil {
+	verify := r.verifier(req.URL.Path)
+	if verify == nil {
 		return http.StatusNotFound, "no webhook was announced for this path"
 	}
-	got.Status, got.Err = answer(h.failing, req.Method, h.verifier.Verify(body, req.Header))
+	verified := verify(req.Context(), req.Header, body)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h := r.hooks[req.URL.Path] // a path that was announced stays announced
+	got.Status, got.Err = answer(h.failing, req.Method, verified)
 	if got.Err == "" {
 		h.accepted++
 	}
@@ -168,6 +173,15 @@ func (r *Receiver) receive(req *http.Request, body []byte, got Received) (status
 	}
 	h.latest = append(h.latest, got)
 	return got.Status, got.Err
+}
+
+func (r *Receiver) verifier(path string) Verifier {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if h := r.hooks[path]; h != nil {
+		return h.verify
+	}
+	return nil
 }
 
 func answer(failing bool, method string, signature error) (status int, refused string) {

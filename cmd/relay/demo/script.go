@@ -64,12 +64,14 @@ func (s *Script) Register(ctx context.Context) error {
 	for _, w := range webhooks {
 		url, secret := s.o.Receiver.URL()+w.path(), secrets[w.ID]
 		// The receiver knows the secret first, so that no delivery finds it ignorant.
-		if err := s.o.Receiver.Expect(w.path(), secret); err != nil {
-			return err
+		verify, err := w.verifier(secret, s.o.API.PublicKey)
+		if err != nil {
+			return fmt.Errorf("%s of the demo's webhook %s: %w", secretsFile, w.ID, err)
 		}
-		err := s.o.API.CreateWebhook(ctx, w.resource(url, secret))
+		s.o.Receiver.ExpectVerified(w.path(), verify)
+		err = s.o.API.CreateWebhook(ctx, w.resource(url, secret))
 		if hasStatus(err, http.StatusConflict) {
-			err = s.o.API.PatchWebhook(ctx, w.ID, endpoint(url, secret))
+			err = s.o.API.PatchWebhook(ctx, w.ID, w.endpoint(url, secret))
 		}
 		if err != nil {
 			return fmt.Errorf("register the demo's webhook %s: %w", w.ID, err)

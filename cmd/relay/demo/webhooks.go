@@ -34,6 +34,12 @@ var webhooks = []Webhook{
 		Filter: json.RawMessage(`{"data":{"summary":{"amount_total":{"$gte":40000}}}}`),
 		// Short, so that a delivery is given up while somebody watches.
 		Retry: &catalog.Retry{Custom: flakyRetries}},
+	{ID: "demo-ophelos", Format: catalog.FormatOphelos, Events: []string{"debt.paid", "debt.disputed"}, Description: "As Ophelos sends them"},
+	{ID: "demo-socotra", Format: catalog.FormatSocotra, Events: []string{"claim.open", "policy.issue"}, Description: "As Socotra sends them"},
+	{ID: "demo-ocelot", Format: catalog.FormatOcelot, Events: []string{"IncomingSms.received", "PhoneNumber.*"}, Description: "As Ocelot sends them"},
+	{ID: "demo-donutwork", Format: catalog.FormatDonutwork, Events: []string{"RecurringPayments.*"}, Description: "As Donutwork sends them"},
+	// Without the version: every version.
+	{ID: "demo-receeve", Format: catalog.FormatReceeve, Events: []string{"event.claim.created", "event.claim.updated"}, Description: "As receeve sends them"},
 }
 
 // path is where the webhook's receiver listens.
@@ -44,7 +50,7 @@ func (w Webhook) resource(url, secret string) map[string]any {
 	body := map[string]any{
 		"id": w.ID, "displayName": w.Description, "format": w.Format, "events": w.Events,
 	}
-	for name, value := range endpoint(url, secret) {
+	for name, value := range w.endpoint(url, secret) {
 		body[name] = value
 	}
 	if len(w.Domains) > 0 {
@@ -60,11 +66,23 @@ func (w Webhook) resource(url, secret string) map[string]any {
 }
 
 // endpoint is the part that must agree with the receiver of this start: everything else is the developer's to edit.
-func endpoint(url, secret string) map[string]any {
+func (w Webhook) endpoint(url, secret string) map[string]any {
+	switch w.Format {
+	case catalog.FormatOcelot: // not signed: the credentials say who sends
+		return map[string]any{
+			"url": url, "signing": map[string]any{"enabled": false},
+			"auth": map[string]any{"type": catalog.AuthBasic, "username": basicUser, "password": secret},
+		}
+	case catalog.FormatReceeve: // signed with the tenant's key pair
+		return map[string]any{"url": url, "signing": map[string]any{"enabled": false}}
+	}
+	encoding := catalog.SecretWhsec
+	switch w.Format {
+	case catalog.FormatOphelos, catalog.FormatSocotra, catalog.FormatDonutwork: // whose key is the secret's characters
+		encoding = catalog.SecretRaw
+	}
 	return map[string]any{
-		"url": url,
-		"signing": map[string]any{
-			"enabled": true, "secrets": []map[string]any{{"value": secret, "encoding": catalog.SecretWhsec}},
-		},
+		"url":     url,
+		"signing": map[string]any{"enabled": true, "secrets": []map[string]any{{"value": secret, "encoding": encoding}}},
 	}
 }

@@ -41,5 +41,6 @@
 // is durable: a crash loses connections and what was learned about protocols.
 //
 // Read client.go first (an attempt from end to end), then target.go, dial.go and resolve.go (the guard), pool.go and
-// socket.go (connections), exchange.go and http2.go (the two protocols), result.go (what came of it).
+// socket.go (connections), exchange.go and http2.go (the two protocols), result.go (what came of it). certificate.go
+// makes the handshake without an attempt, for whoever wants to know beforehand.
 package outbound

@@ -1,0 +1,134 @@
+package admin
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"eventrelay/catalog"
+)
+
+func TestAsyncAPI(t *testing.T) {
+	answer := newAPI(t).do(http.MethodGet, "/asyncapi.json", "", header{"Authorization", ""}).is(http.StatusOK)
+	document := answer.json()
+	require.Equal(t, "3.0.0", document["asyncapi"])
+	require.NotEmpty(t, at(t, document, "info", "title"))
+	require.NotEmpty(t, at(t, document, "info", "version"))
+
+	channels, operations := document["channels"].(object), document["operations"].(object)
+	types := catalog.EventTypes()
+	require.Len(t, channels, len(types))
+	require.Len(t, operations, len(types))
+	for _, et := range types {
+		channel := channels[et.Name].(object)
+		require.Nil(t, channel["address"])
+		require.Equal(t, et.Description, channel["description"])
+		require.Equal(t, "send", at(t, operations["deliver."+et.Name], "action"))
+		require.Len(t, channel["messages"], len(asyncFormats))
+		for format, message := range channel["messages"].(object) {
+			require.Equal(t, et.Name, at(t, message, "name"))
+			if format == string(catalog.FormatStandard) || format == et.Platform {
+				require.NotEmpty(t, at(t, message, "examples"), "%s as %s", et.Name, format)
+			}
+		}
+	}
+	eachRef(document, func(ref string) {
+		node := any(document)
+		pointer, ok := strings.CutPrefix(ref, "#/")
+		require.True(t, ok, ref)
+		for part := range strings.SplitSeq(pointer, "/") {
+			name, err := url.PathUnescape(part)
+			require.NoError(t, err)
+			node = at(t, node, strings.NewReplacer("~1", "/", "~0", "~").Replace(name))
+		}
+	})
+	require.Less(t, len(answer.body), 2<<20, "the document has grown beyond what tools load at ease")
+}
+
+// Only the members that AsyncAPI 3 gives each object are used.
+func TestAsyncAPI_Members(t *testing.T) {
+	var document object
+	require.NoError(t, json.Unmarshal(asyncDocument(catalog.EventTypes()[:1]), &document))
+	only := func(node any, names string) {
+		for name := range node.(object) {
+			require.True(t, slices.Contains(strings.Fields(names), name), "%s is none of %s", name, names)
+		}
+	}
+	only(document, "asyncapi id info servers defaultContentType channels operations components")
+	only(document["info"], "title version description termsOfService contact license tags externalDocs")
+	only(document["components"], "schemas messageTraits")
+	for _, channel := range document["channels"].(object) {
+		only(channel, "address messages title summary description servers parameters tags externalDocs bindings")
+		for _, message := range channel.(object)["messages"].(object) {
+			only(message, "headers payload correlationId contentType name title summary description tags externalDocs bindings examples traits")
+		}
+	}
+	for _, operation := range document["operations"].(object) {
+		only(operation, "action channel title summary description security tags externalDocs bindings traits messages reply")
+	}
+	for _, trait := range at(t, document, "components", "messageTraits").(object) {
+		only(trait, "headers correlationId contentType name title summary description tags externalDocs bindings examples")
+	}
+}
+
+// Every example is what its schema says, as far as members go.
+func TestAsyncAPI_Examples(t *testing.T) {
+	var document object
+	require.NoError(t, json.Unmarshal(asyncDocument(catalog.EventTypes()), &document))
+	for name, channel := range document["channels"].(object) {
+		for format, message := range channel.(object)["messages"].(object) {
+			examples, ok := message.(object)["examples"].([]any)
+			if !ok {
+				continue
+			}
+			payload := at(t, examples[0], "payload").(object)
+			schema := at(t, document, "components", "schemas", format).(object)
+			for _, required := range schema["required"].([]any) {
+				require.Contains(t, payload, required, "%s as %s", name, format)
+			}
+			if schema["additionalProperties"] == false {
+				require.Len(t, payload, len(schema["properties"].(object)))
+			}
+		}
+	}
+}
+
+func TestAsyncAPI_TypesOfOperators(t *testing.T) {
+	var document object
+	require.NoError(t, json.Unmarshal(asyncDocument([]catalog.EventType{{Name: "a/b~c d", Domain: "debt", Platform: "v1"}}), &document))
+	require.Equal(t, "#/channels/a~1b~0c%20d", at(t, document, "operations", "deliver.a/b~c d", "channel", "$ref"))
+}
+
+// at walks down the members of objects.
+func at(t *testing.T, node any, path ...string) any {
+	t.Helper()
+	for _, name := range path {
+		members, ok := node.(object)
+		require.True(t, ok, "%s of %v", name, path)
+		require.Contains(t, members, name)
+		node = members[name]
+	}
+	return node
+}
+
+func eachRef(node any, f func(ref string)) {
+	switch n := node.(type) {
+	case []any:
+		for _, item := range n {
+			eachRef(item, f)
+		}
+	case object:
+		for name, value := range n {
+			if ref, ok := value.(string); ok && name == "$ref" {
+				f(ref)
+				continue
+			}
+			eachRef(value, f)
+		}
+	}
+}
