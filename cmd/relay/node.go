@@ -193,6 +193,7 @@ func (n node) run(ctx context.Context) error {
 	}
 	front.Go(func() error { <-frontCtx.Done(); return nil })
 	n.Log.Info("relay_started", "admin_addr", adminAddr, "ops_addr", ops.addr, "relay", n.Relay, "admin", n.Admin, "webhooks", hooks.Count())
+	health.started.Store(true)
 	if n.OnReady != nil {
 		n.OnReady(adminAddr)
 	}

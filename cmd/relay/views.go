@@ -58,6 +58,7 @@ type health struct {
 	journal  *relay.Journal
 	diverted *divert.Store
 	relay    bool
+	started  atomic.Bool // every listener is open and intake has begun
 	intake   *intake.Group
 	retry    *intake.Group
 }
@@ -69,6 +70,7 @@ func (h *health) checks() []admin.Check {
 		broken = status.Err.Error()
 	}
 	list := []admin.Check{
+		check("started", h.started.Load(), "the start to finish"),
 		check("subscriptions_topic", status.Err == nil, "an operator and a restart: "+broken),
 		check("subscriptions_complete", status.Complete, "the subscriptions to be read to the end of their topic"),
 		check("subscriptions_fresh", h.registry.Fresh(), "the subscriptions to be confirmed against Kafka; intake pauses until they are"),
