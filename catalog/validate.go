@@ -11,6 +11,9 @@ type Rules struct {
 	Egress Egress
 	// KnownIntegration reports whether the tenant has an integration of this name. Nil: not checked here.
 	KnownIntegration func(name string) bool
+	// AuthTypes are those that deliveries can use; another one is refused, because nothing could be sent with it.
+	// Nil: all.
+	AuthTypes []AuthType
 }
 
 // FieldError says what is wrong with one field of a request.

@@ -64,6 +64,10 @@ func (c *checker) limits(prefix string, concurrency int, rateLimit float64) {
 }
 
 func (c *checker) auth(path string, a *Auth) {
+	if c.rules.AuthTypes != nil && a.Type == AuthOAuth2 && !slices.Contains(c.rules.AuthTypes, a.Type) {
+		c.fail(path+".type", "%q is not available yet: use one of %v", a.Type, c.rules.AuthTypes)
+		return
+	}
 	switch a.Type {
 	case AuthNone:
 	case AuthBasic:

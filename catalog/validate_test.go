@@ -213,3 +213,16 @@ func TestValidationErrorsHideSecrets(t *testing.T) {
 	require.Len(t, problems(t, err), 4)
 	require.NotContains(t, err.Error(), "hunter2")
 }
+
+func TestWebhook_ValidateRefusesAuthThatDeliveriesCannotUse(t *testing.T) {
+	w := NewWebhook()
+	w.ID, w.URL, w.Signing = "w", "https://example.com/", Signing{}
+	w.Auth = Auth{Type: AuthOAuth2, TokenURL: "https://id.example.com/token", ClientID: "c", ClientSecret: NewSecret("s")}
+	w.Normalize()
+	_, err := w.Validate(Rules{})
+	require.NoError(t, err)
+	_, err = w.Validate(Rules{AuthTypes: []AuthType{AuthNone, AuthBasic}})
+	var invalid *ValidationError
+	require.ErrorAs(t, err, &invalid)
+	require.Equal(t, "auth.type", invalid.Fields[0].Path)
+}

@@ -8,6 +8,7 @@ import (
 
 	"eventrelay/admin/dialect"
 	"eventrelay/catalog"
+	"eventrelay/relay/deliver"
 	"eventrelay/relay/deliver/outbound"
 	"eventrelay/relay/divert"
 	"eventrelay/relay/registry"
@@ -16,7 +17,7 @@ import (
 // dialects are the platforms' APIs that the admin server speaks.
 func (n node) dialects(hooks *registry.Registry, diverted *divert.Store, client *outbound.Client) []dialect.Dialect {
 	s := dialect.Services{
-		Registry: hooks, Diverted: diverted, Rules: catalog.Rules{Egress: n.Egress},
+		Registry: hooks, Diverted: diverted, Rules: catalog.Rules{Egress: n.Egress, AuthTypes: deliver.AuthTypes()},
 		CertificateCheck: func(ctx context.Context, u *url.URL) error { return n.checkCertificate(ctx, client, u) },
 	}
 	return dialect.All(s)

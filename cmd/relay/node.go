@@ -132,7 +132,7 @@ func (n node) run(ctx context.Context) error {
 
 	// Health first, so that a start that waits says for what.
 	health := &health{registry: hooks, journal: journal, diverted: diverted, relay: n.Relay, intake: events.Group(), retry: wheel.Group()}
-	api := admin.New(admin.Options{Registry: hooks, Diverted: diverted, Rules: catalog.Rules{Egress: n.Egress},
+	api := admin.New(admin.Options{Registry: hooks, Diverted: diverted, Rules: catalog.Rules{Egress: n.Egress, AuthTypes: deliver.AuthTypes()},
 		Dialects: n.dialects(hooks, diverted, client), PublicKey: hooks.PublicKey, BootstrapKey: n.AdminKey, Registerer: metrics, Log: n.Log})
 	ops, err := listen(n.OpsAddr, "--ops-addr", admin.OpsHandler(health.checks, metrics), n.Log)
 	if err != nil {

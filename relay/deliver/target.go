@@ -27,6 +27,11 @@ type target struct {
 	err         error
 }
 
+// AuthTypes are the ways to authenticate that deliveries can use.
+func AuthTypes() []catalog.AuthType {
+	return []catalog.AuthType{catalog.AuthNone, catalog.AuthBasic, catalog.AuthBearer, catalog.AuthHeader, catalog.AuthMTLS}
+}
+
 func compileTarget(w *catalog.Webhook, in *catalog.Integration, office string, pair *rsa.PrivateKey) *target {
 	t := &target{webhook: w, integration: in}
 	if t.endpoint, t.err = w.ResolveEndpoint(in, office); t.err != nil {
