@@ -20,6 +20,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -261,6 +262,10 @@ func (l *load) publish(from, to int) {
 	}
 }
 
+// settleTimeout is far above what is needed: under the race detector, with everything on two cores, a tenth of the
+// speed is left, and a breaker may have opened for 10 s.
+const settleTimeout = 4 * time.Minute
+
 func (l *load) delivered() int { n, _ := l.o.progress(); return n }
 
 // awaitDelivered waits until n pairs were delivered.
@@ -274,13 +279,17 @@ func (l *load) settle(t *testing.T, events int) verdict {
 	t.Helper()
 	require.NoError(t, l.f.client.Flush(t.Context()))
 	require.EqualValues(t, events, l.sent.Load())
-	require.Eventually(t, func() bool {
-		domain, err := lag(t.Context(), l.f.admin, l.f.group, l.f.domains...)
-		if err != nil || domain != 0 {
+	var domain, waiting int64
+	settled := func() bool {
+		var err error
+		if domain, err = lag(t.Context(), l.f.admin, l.f.group, l.f.domains...); err != nil || domain != 0 {
 			return false
 		}
-		waiting, err := lag(t.Context(), l.f.admin, l.f.group+"-retry", l.f.topics.RetryAll()...)
+		waiting, err = lag(t.Context(), l.f.admin, l.f.group+"-retry", l.f.topics.RetryAll()...)
 		return err == nil && waiting == 0
-	}, 90*time.Second, 100*time.Millisecond, "not settled, %d delivered:\n%s", l.delivered(), &l.f.logs)
+	}
+	if !assert.Eventually(t, settled, settleTimeout, 100*time.Millisecond) {
+		t.Fatalf("not settled: %d uncommitted events, %d on the retry wheel, %d delivered:\n%s", domain, waiting, l.delivered(), &l.f.logs)
+	}
 	return l.o.judge(t, readDiverted(t, l.f.kafka, l.f.topics.Diverted(), l.names))
 }
