@@ -51,6 +51,7 @@ type fleet struct {
 	topics  relay.Topics
 	domains []string // topics, one for each domain
 	group   string
+	timeout time.Duration // of the webhooks that register makes
 	logs    lockedBuffer
 }
 
@@ -74,7 +75,7 @@ func newFleet(t *testing.T, delays ...time.Duration) *fleet {
 // newFleetOn makes the topics on a broker that is there. space is in front of every name.
 func newFleetOn(t *testing.T, brokers []string, space string, delays ...time.Duration) *fleet {
 	t.Helper()
-	f := &fleet{seeds: strings.Join(brokers, ","), kafka: []kgo.Opt{kgo.SeedBrokers(brokers...)}, group: space + "relay",
+	f := &fleet{seeds: strings.Join(brokers, ","), kafka: []kgo.Opt{kgo.SeedBrokers(brokers...)}, group: space + "relay", timeout: time.Second,
 		topics: relay.Topics{Prefix: space + "relay.", Delays: delays, Partitions: 4, Replication: 1, MaxEventBytes: 1 << 20}}
 	client, err := kgo.NewClient(f.kafka...)
 	require.NoError(t, err)
@@ -222,7 +223,7 @@ func (f *fleet) register(t *testing.T, a api, o *oracle, receiver string, n, typ
 		}
 		_, err := a.call(t.Context(), http.MethodPost, "/v1/webhooks", map[string]any{
 			"id": id, "url": receiver + "/hook/" + id, "events": []string{fmt.Sprintf("load.type%d", i%types)},
-			"format": formats[i%len(formats)], "delivery": map[string]any{"timeout": "1s"},
+			"format": formats[i%len(formats)], "delivery": map[string]any{"timeout": f.timeout.String()},
 			"retry": map[string]any{"schedule": []string{"1s", "1s", "1s", "1s", "1s", "1s"}},
 		}, &created)
 		require.NoError(t, err, "%s", &f.logs)
