@@ -162,3 +162,30 @@ func TestRegistryKnows_DoesNotWaitForAnOffsetThatNeverComes(t *testing.T) {
 		require.Less(t, time.Since(begun), 4*time.Second, "an instance that is behind waits until it is not")
 	})
 }
+
+// TestWheel_TrimsWhatIsDone: what lies below the committed offset is deleted, what waits is not.
+func TestWheel_TrimsWhatIsDone(t *testing.T) {
+	short, long := 100*time.Millisecond, time.Hour
+	b := start(t, roomy, []time.Duration{short, long})
+	b.write(t, short, short, 0, "done", 3)
+	b.write(t, long, long, 0, "waiting", 2)
+	committed := map[string]map[int32]kgo.EpochOffset{b.topics.Retry(short): {}, b.topics.Retry(long): {}}
+	require.Eventually(t, func() bool {
+		offsets, err := b.admin.FetchOffsets(t.Context(), "relay-retry")
+		if err != nil {
+			return false
+		}
+		offsets.Each(func(o kadm.OffsetResponse) { committed[o.Topic][o.Partition] = kgo.EpochOffset{Offset: o.At} })
+		return committed[b.topics.Retry(short)][0].Offset == 3
+	}, 10*time.Second, 20*time.Millisecond)
+	b.wheel.trim(t.Context(), b.admin, committed)
+	starts, err := b.admin.ListStartOffsets(t.Context(), b.topics.RetryAll()...)
+	require.NoError(t, err)
+	first := func(class time.Duration) int64 {
+		at, ok := starts.Lookup(b.topics.Retry(class), 0)
+		require.True(t, ok)
+		return at.Offset
+	}
+	require.EqualValues(t, 3, first(short))
+	require.Zero(t, first(long))
+}
