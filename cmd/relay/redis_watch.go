@@ -17,7 +17,14 @@ type redisWatch struct {
 	log      *slog.Logger
 	evicting prometheus.Gauge
 	up       prometheus.Gauge
-	last     eviction
+	last     look
+}
+
+// look is what a look at Redis found. It is compared with the one before, so that only a change is logged.
+type look struct {
+	state  eviction
+	policy string // maxmemory-policy, where it is known
+	denied bool   // it is there, and refuses the user or the password
 }
 
 // eviction is what Redis says of its policy.
@@ -57,17 +64,18 @@ func (w *redisWatch) run(ctx context.Context) {
 	}
 }
 
-func (w *redisWatch) ask(ctx context.Context) (eviction, string) {
+func (w *redisWatch) ask(ctx context.Context) (look, error) {
 	ctx, cancel := context.WithTimeout(ctx, redisWatchTimeout)
 	defer cancel()
 	if err := w.client.Ping(ctx).Err(); err != nil {
-		return redisDown, ""
+		return look{state: redisDown, denied: redis.IsAuthError(err)}, err
 	}
 	info, err := w.client.Info(ctx, "memory").Result()
 	if err != nil {
-		return evictionUnknown, ""
+		return look{state: evictionUnknown}, err
 	}
-	return evictionOf(info)
+	state, policy := evictionOf(info)
+	return look{state: state, policy: policy}, nil
 }
 
 // evictionOf reads the answer of INFO memory.
@@ -92,10 +100,10 @@ func evictionOf(info string) (eviction, string) {
 	}
 }
 
-func (w *redisWatch) note(state eviction, policy string) {
+func (w *redisWatch) note(now look, err error) {
 	w.up.Set(1)
 	w.evicting.Set(0)
-	switch state {
+	switch now.state {
 	case redisDown:
 		w.up.Set(0)
 	case evictsKeys:
@@ -103,16 +111,22 @@ func (w *redisWatch) note(state eviction, policy string) {
 	case evictionUnknown:
 		w.evicting.Set(-1)
 	}
-	if state == w.last {
+	if now == w.last {
 		return
 	}
-	w.last = state
-	switch state {
-	case redisDown:
-		w.log.Warn("redis_unavailable", "hint", "deliveries and writes go on; listings of diverted events answer 503 until it is back")
-	case evictsKeys:
-		w.log.Warn("redis_evicts", "policy", policy, "hint", "set maxmemory-policy noeviction: what is evicted is rebuilt from Kafka each time")
-	case evictionUnknown:
-		w.log.Warn("redis_not_inspected", "hint", "INFO memory is not answered; make sure that maxmemory-policy is noeviction")
+	before := w.last.state
+	w.last = now
+	const meanwhile = "deliveries and writes go on meanwhile, listings of diverted events answer 503"
+	switch {
+	case now.denied:
+		w.log.Warn("redis_unavailable", "err", err, "hint", "check --redis-username and --redis-password; "+meanwhile)
+	case now.state == redisDown:
+		w.log.Warn("redis_unavailable", "err", err, "hint", "check --redis and its TLS settings, unless it is known to be down; "+meanwhile)
+	case now.state == evictsKeys:
+		w.log.Warn("redis_evicts", "policy", now.policy, "hint", "set maxmemory-policy noeviction: what is evicted is rebuilt from Kafka each time")
+	case now.state == evictionUnknown:
+		w.log.Warn("redis_not_inspected", "err", err, "hint", "INFO memory is not answered; make sure that maxmemory-policy is noeviction")
+	case before == redisDown:
+		w.log.Info("redis_available")
 	}
 }
