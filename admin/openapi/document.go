@@ -86,22 +86,6 @@ func (o *Operation) parameter(in, name string) (Parameter, bool) {
 	return Parameter{}, false
 }
 
-// CheckText checks the text of a parameter. Numbers are read as JSON numbers.
-func (p Parameter) CheckText(text string) []Violation {
-	var value any = text
-	if slices.Contains(p.Schema.types, "integer") || slices.Contains(p.Schema.types, "number") {
-		value = json.Number(text)
-		if !json.Valid([]byte(text)) {
-			value = text
-		}
-	}
-	found := p.Schema.Check(value)
-	for i := range found {
-		found[i].Path = p.Name
-	}
-	return found
-}
-
 // The raw forms, as the document is written.
 type (
 	rawDocument struct {
@@ -111,7 +95,6 @@ type (
 			RequestBodies map[string]rawBody         `json:"requestBodies"`
 			Responses     map[string]rawResponse     `json:"responses"`
 			Headers       map[string]json.RawMessage `json:"headers"`
-			Schemas       map[string]json.RawMessage `json:"schemas"`
 		} `json:"components"`
 	}
 	rawPath struct {
@@ -162,7 +145,11 @@ func Parse(text []byte) (*Document, error) {
 		return nil, fmt.Errorf("openapi document: %w", err)
 	}
 	d := &Document{json: asJSON, operations: make(map[string]*Operation)}
-	p := parser{raw: &raw, schemas: make(map[string]*Schema)}
+	compiler, err := newCompiler(asJSON)
+	if err != nil {
+		return nil, fmt.Errorf("openapi document: %w", err)
+	}
+	p := parser{raw: &raw, compiler: compiler}
 	for path, rp := range raw.Paths {
 		for method, ro := range map[string]*rawOperation{
 			"GET": rp.Get, "PUT": rp.Put, "POST": rp.Post, "PATCH": rp.Patch, "DELETE": rp.Delete,
