@@ -29,11 +29,11 @@ func checkParameters(c *call) error {
 		}
 	}
 	for _, parameter := range c.op.Parameters {
-		text := c.Request().Header.Get(parameter.Name)
-		if parameter.In != "header" || text == "" {
+		values := c.Request().Header.Values(parameter.Name)
+		if parameter.In != "header" || len(values) == 0 {
 			continue
 		}
-		if found := parameter.CheckText(text); len(found) > 0 {
+		if found := parameter.CheckText(values[0]); len(found) > 0 {
 			return badParameter(parameter.Name, found[0].Message)
 		}
 	}
