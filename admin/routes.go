@@ -4,10 +4,12 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 
 	"github.com/labstack/echo/v4"
 
 	"eventrelay/admin/openapi"
+	"eventrelay/admin/reference"
 )
 
 // call is one authenticated request of a handler.
@@ -47,6 +49,7 @@ var routes = []route{
 	{http.MethodGet, "/v1/event-types", scopeWebhooksRead, (*Server).listEventTypes},
 	{http.MethodGet, pathPublicKey, scopePublic, (*Server).getPublicKey},
 	{http.MethodGet, "/openapi.json", scopePublic, (*Server).getDocument},
+	{http.MethodGet, "/docs", scopePublic, (*Server).getReference},
 	{http.MethodGet, "/asyncapi.json", scopePublic, (*Server).getAsyncDocument},
 }
 
@@ -136,4 +139,24 @@ func (c *call) param(name string) (string, error) {
 func (s *Server) getDocument(c *call) error {
 	c.Response().Header().Set("Cache-Control", "no-cache")
 	return c.Blob(http.StatusOK, mediaJSON, s.document.JSON())
+}
+
+// referencePage is written when it is first asked for.
+var referencePage = sync.OnceValues(func() ([]byte, error) {
+	document, err := embedded()
+	if err != nil {
+		return nil, err
+	}
+	return reference.Page(document.JSON())
+})
+
+func (s *Server) getReference(c *call) error {
+	html, err := referencePage()
+	if err != nil {
+		return err
+	}
+	header := c.Response().Header()
+	header.Set("Cache-Control", "no-cache")
+	header.Set(echo.HeaderContentSecurityPolicy, reference.ContentSecurityPolicy())
+	return c.Blob(http.StatusOK, "text/html; charset=utf-8", html)
 }

@@ -140,3 +140,11 @@ func TestDocument_IsServed(t *testing.T) {
 	require.Equal(t, "3.1.0", answer.json()["openapi"])
 	require.Contains(t, answer.json()["paths"], "/v1/webhooks/{id}")
 }
+
+func TestGetReference(t *testing.T) {
+	a := newAPI(t)
+	answer := a.do(http.MethodGet, "/docs", "", header{"Authorization", ""}).is(http.StatusOK)
+	require.Equal(t, "text/html; charset=utf-8", answer.header.Get("Content-Type"))
+	require.Contains(t, answer.header.Get("Content-Security-Policy"), "default-src 'none'")
+	require.Contains(t, string(answer.body), "/v1/webhooks/{id}/unsuspend")
+}
