@@ -118,7 +118,6 @@ type (
 	contentView struct {
 		Status, Description, Media string
 		Type                       template.HTML
-		Fields                     []fieldView // of a schema that has no name
 	}
 )
 
@@ -174,7 +173,7 @@ func (d *openAPI) operation(method, path string, shared []parameter, op operatio
 		}
 		for _, media := range slices.Sorted(maps.Keys(b.Content)) {
 			s := b.Content[media].Schema
-			v.Bodies = append(v.Bodies, contentView{Media: media, Type: s.words(), Fields: s.fields()})
+			v.Bodies = append(v.Bodies, contentView{Media: media, Type: s.words()})
 		}
 	}
 	for _, status := range slices.Sorted(maps.Keys(op.Responses)) {
@@ -185,7 +184,7 @@ func (d *openAPI) operation(method, path string, shared []parameter, op operatio
 		answer := contentView{Status: status, Description: r.Description}
 		for _, media := range slices.Sorted(maps.Keys(r.Content)) {
 			s := r.Content[media].Schema
-			answer.Media, answer.Type, answer.Fields = media, s.words(), s.fields()
+			answer.Media, answer.Type = media, s.words()
 		}
 		v.Answers = append(v.Answers, answer)
 	}

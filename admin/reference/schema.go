@@ -100,6 +100,13 @@ func (s schema) words() template.HTML {
 		}
 		return template.HTML(strings.Join(texts, " ")) //nolint:gosec // escaped
 	}
+	if len(s.Properties) > 0 {
+		var members []string
+		for _, f := range s.fields() {
+			members = append(members, template.HTMLEscapeString(f.Name)+": "+string(f.Type))
+		}
+		return template.HTML("{" + strings.Join(members, ", ") + "}") //nolint:gosec // names are escaped, words too
+	}
 	if s.Const != nil {
 		return template.HTML("<code>" + template.HTMLEscapeString(fmt.Sprint(s.Const)) + "</code>") //nolint:gosec // escaped
 	}
