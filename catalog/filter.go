@@ -70,6 +70,10 @@ func (e *FilterError) Error() string {
 // CompileFilter compiles a filter as a client wrote it. Nothing, null and {} mean no filter, and compile to nil.
 // The error is a *FilterError.
 func CompileFilter(raw json.RawMessage) (*Filter, error) {
+	return compileFilter(raw, &filterCompiler{})
+}
+
+func compileFilter(raw json.RawMessage, c *filterCompiler) (*Filter, error) {
 	if len(raw) > MaxFilterSize {
 		return nil, &FilterError{Message: fmt.Sprintf("it is larger than %d bytes", MaxFilterSize)}
 	}
@@ -89,7 +93,6 @@ func CompileFilter(raw json.RawMessage) (*Filter, error) {
 	if skipSpace(text, 1) == len(text)-1 {
 		return nil, nil
 	}
-	c := filterCompiler{}
 	root, err := c.condition("", text, scopeEvent, 1)
 	if err != nil {
 		return nil, err
@@ -122,6 +125,7 @@ type test struct {
 	literals   []literal      // one, or the list of $in and $nin
 	regex      *regexp.Regexp // $regex
 	conditions []*condition   // $and, $or; one for $not
+	place      *place         // nil unless it is compiled to be explained
 }
 
 func (t *test) needsData() bool {

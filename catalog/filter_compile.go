@@ -11,7 +11,11 @@ import (
 
 // filterCompiler holds what counts across a whole filter. Its methods take the path of the place they compile, for
 // errors, and how deep it is nested.
-type filterCompiler struct{ nodes int }
+type filterCompiler struct {
+	nodes int
+	// traced compiles a filter to be explained: each test knows its place.
+	traced bool
+}
 
 func failAt(path, format string, args ...any) error {
 	return &FilterError{Path: path, Message: fmt.Sprintf(format, args...)}
@@ -35,7 +39,7 @@ func (c *filterCompiler) condition(path, text string, in scope, depth int) (*con
 		if err != nil {
 			return nil, err
 		}
-		cond.each = []test{{operator: opEq, literals: []literal{l}}}
+		cond.each = []test{{operator: opEq, literals: []literal{l}, place: c.place(path, text)}}
 		return cond, nil
 	}
 	err := c.count(path, depth)
@@ -98,7 +102,7 @@ func (c *filterCompiler) operator(cond *condition, path, name, text string, in s
 	if !known {
 		return failAt(path, "there is no such operator")
 	}
-	t := test{operator: op}
+	t := test{operator: op, place: c.place(strings.TrimSuffix(strings.TrimSuffix(path, name), "."), text)}
 	var err error
 	switch op {
 	case opExists:

@@ -19,6 +19,11 @@ const (
 	HeaderEvent    = "relay-event"    // JSON: eventHeader
 	HeaderWait     = "relay-wait"     // retry only: milliseconds left from the broker's append
 	HeaderDiverted = "relay-diverted" // diverted only: JSON, see relay/divert
+
+	// Of rejected records: why, and topic/partition/offset of the record that was read.
+	HeaderReason = "relay-reason"
+	HeaderDetail = "relay-detail"
+	HeaderSource = "relay-source"
 )
 
 // ErrBadRecord is returned for a record that is not one of ours, or damaged.

@@ -12,6 +12,7 @@ import (
 
 	"eventrelay/relay"
 	"eventrelay/relay/deliver/outbound"
+	"eventrelay/relay/history"
 )
 
 // AttemptLog writes one record per attempt to relay.attempts: metadata and the first KiB of the response, never the
@@ -37,34 +38,21 @@ func NewAttemptLog(client *kgo.Client, journal *relay.Journal, topic string, reg
 	return a
 }
 
-// attemptRecord is the value of a record in relay.attempts.
-type attemptRecord struct {
-	UID        string  `json:"uid"`
-	Tenant     string  `json:"tenant"`
-	DeliveryID string  `json:"deliveryId"`
-	WebhookID  string  `json:"webhookId"`
-	EventID    string  `json:"eventId,omitempty"`
-	EventType  string  `json:"eventType"`
-	Attempt    int     `json:"attempt"`
-	At         string  `json:"at"`
-	LatencyMS  float64 `json:"latencyMs"`
-	Status     int     `json:"status,omitempty"`
-	Error      string  `json:"error,omitempty"`
-	Outcome    Action  `json:"outcome"`
-	Reason     string  `json:"reason,omitempty"`
-	RetryInMS  int64   `json:"retryInMs,omitempty"`
-	Response   string  `json:"response,omitempty"`
+// attempted is an attempt as it is recorded, without the response. attempt is its number, 0 when none was made.
+func attempted(d *relay.Delivery, attempt int, at time.Time, res outbound.Result, next Next) history.Attempt {
+	return history.Attempt{
+		UID: d.UID, Tenant: d.Event.Tenant, DeliveryID: d.ID, WebhookID: d.WebhookID, EventID: d.Event.ID, EventType: d.Event.Type,
+		Attempt: attempt, At: at.UTC(), LatencyMS: float64(res.Latency.Microseconds()) / 1000,
+		Status: res.Status, Error: lastError(res), Outcome: string(next.Action), Reason: string(next.Reason), RetryInMS: next.Wait.Milliseconds(),
+	}
 }
 
 func (a *AttemptLog) record(d *relay.Delivery, attempt int, res outbound.Result, next Next) *kgo.Record {
-	value, err := json.Marshal(attemptRecord{
-		UID: d.UID, Tenant: d.Event.Tenant, DeliveryID: d.ID, WebhookID: d.WebhookID, EventID: d.Event.ID, EventType: d.Event.Type,
-		Attempt: attempt, At: time.Now().UTC().Format(time.RFC3339Nano), LatencyMS: float64(res.Latency.Microseconds()) / 1000,
-		Status: res.Status, Error: lastError(res), Outcome: next.Action, Reason: string(next.Reason), RetryInMS: next.Wait.Milliseconds(),
-		Response: strings.ToValidUTF8(string(res.Body), "\uFFFD"),
-	})
+	made := attempted(d, attempt, time.Now(), res, next)
+	made.Response = strings.ToValidUTF8(string(res.Body), "\uFFFD")
+	value, err := json.Marshal(made)
 	if err != nil {
-		panic("deliver: attempt record: " + err.Error()) // strings and numbers only
+		panic("deliver: attempt record: " + err.Error()) // strings, numbers and a time of this century
 	}
 	return &kgo.Record{Topic: a.topic, Key: []byte(d.UID), Value: value}
 }

@@ -7,6 +7,7 @@ import (
 	"eventrelay/catalog"
 	"eventrelay/relay/deliver/outbound"
 	"eventrelay/relay/divert"
+	"eventrelay/relay/history"
 )
 
 // Report is one outcome, for whoever watches: the log, metrics, `relay dev`.
@@ -17,6 +18,15 @@ type Report struct {
 	Attempt int              // number of the attempt; 0 when none was made
 	Result  outbound.Result
 	Next    Next
+}
+
+// History is the outcome as the recent view remembers it, without the response; false: nothing was attempted or
+// decided, only postponed.
+func (r *Report) History() (history.Attempt, bool) {
+	if r.Next.Action == ActionHandOff || r.Next.Action == ActionPostpone {
+		return history.Attempt{}, false
+	}
+	return attempted(r.Task.Delivery, r.Attempt, r.At, r.Result, r.Next), true
 }
 
 // settle carries out a decision: the next durable record, its acknowledgement, then Done.

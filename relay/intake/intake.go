@@ -216,9 +216,9 @@ func NewRejecter(journal *relay.Journal, topic string, maxBytes int, log *slog.L
 
 // Headers of a rejected record.
 const (
-	HeaderReason = "relay-reason"
-	HeaderDetail = "relay-detail"
-	HeaderSource = "relay-source" // topic/partition/offset
+	HeaderReason = relay.HeaderReason
+	HeaderDetail = relay.HeaderDetail
+	HeaderSource = relay.HeaderSource // topic/partition/offset
 )
 
 // Reject keeps a record; acked is called when it is durable.
