@@ -55,6 +55,8 @@ type SigningSecret struct {
 	Value    Secret         `json:"value"`
 	Encoding SecretEncoding `json:"encoding"`
 	Tag      string         `json:"tag,omitempty"`
+	// Expires is when a secret that was rotated out stops being used. The newest secret has none.
+	Expires time.Time `json:"expires,omitzero"`
 }
 
 // MaxSigningSecrets may be active at once while rotating.

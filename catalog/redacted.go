@@ -69,6 +69,9 @@ func (k *secretKeeper) signing(path string, next, stored *Signing) {
 		if secret.Value.IsRedacted() && secret.Encoding == "" {
 			secret.Encoding = before.Encoding
 		}
+		if secret.Value.IsRedacted() && secret.Expires.IsZero() && i > 0 {
+			secret.Expires = before.Expires // a client that does not know of it must not make it last for ever
+		}
 		k.keep(fmt.Sprintf("%s.secrets[%d].value", path, i), &secret.Value, before.Value)
 	}
 }

@@ -152,6 +152,7 @@ func (c *checker) signing(path string, s *Signing) {
 	for i := range s.Secrets {
 		secret, at := &s.Secrets[i], fmt.Sprintf("%s.secrets[%d]", path, i)
 		c.text(at+".tag", secret.Tag, MaxTagLength)
+		c.require(i > 0 || secret.Expires.IsZero(), at+".expires", "the newest secret does not expire: rotate it")
 		if secret.Value.IsRedacted() {
 			c.fail(at+".value", "there is no stored value that %q could stand for", Redacted)
 			continue

@@ -78,7 +78,8 @@ func (d *Dispatcher) send(t *Task, tgt *target, report func(breaker.Outcome)) (r
 	if ctx == nil {
 		ctx = context.Background() // a task without an owner is bounded by its timeout alone
 	}
-	res = d.o.Client.Do(ctx, &outbound.Request{Endpoint: &tgt.endpoint, Headers: s.headers, Body: s.message.Body})
+	t.trace.request(tgt, s.headers, s.message.Body)
+	res = d.o.Client.Do(ctx, &outbound.Request{Endpoint: &tgt.endpoint, Headers: s.headers, Body: s.message.Body, KeepHeaders: t.trace != nil})
 	outcome = classify(res)
 	return res, nil
 }

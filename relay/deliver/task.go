@@ -32,6 +32,7 @@ type Task struct {
 	Done    func()
 
 	submitted time.Time
+	trace     *Exchange // of a test call, see Dispatcher.Test
 }
 
 // ErrForgotten is matched by the cause with which a task's Context ends when its owner lost the partition: another

@@ -3,6 +3,7 @@ package payload
 import (
 	"fmt"
 	"slices"
+	"time"
 )
 
 const (
@@ -12,21 +13,23 @@ const (
 )
 
 // compileDonutwork makes the format that identifies the sender by a token: the newest signing secret, as it was shown
-// when it was made. It is in the clear in each request, which is why it is never a secret of another purpose.
+// when it was made, or while secrets rotate the one that is rotated out (see single). It is in the clear in each request, which is why it is never a secret of another purpose.
 func compileDonutwork(k Keys) (composeFunc, error) {
 	secrets, err := characterSecrets(k.Signing)
 	if err != nil || len(secrets) == 0 {
 		return composeDonutwork, err
 	}
-	token := secrets[0]
-	if !printable(token) {
-		return nil, fmt.Errorf("signing.secrets[0]: %w: a token is visible ASCII, as a header carries it", ErrSigningKey)
+	for i, token := range secrets {
+		if !printable(token) {
+			return nil, fmt.Errorf("signing.secrets[%d]: %w: a token is visible ASCII, as a header carries it", i, ErrSigningKey)
+		}
 	}
+	expires := func(i int) time.Time { return k.Signing.Secrets[i].Expires }
 	return func(m *Message, a *attempt) error {
 		if err := composeDonutwork(m, a); err != nil {
 			return err
 		}
-		m.add(headerDonutworkToken, token)
+		m.add(headerDonutworkToken, secrets[single(len(secrets), a.now, expires)])
 		return nil
 	}, nil
 }

@@ -72,7 +72,10 @@ func (m *Message) signOphelos(a *attempt, keys []*macKey) string {
 	prefix := len(b)
 	b = append(b, "t="...)
 	b = append(b, a.timestamp...)
-	for _, key := range keys {
+	for i, key := range keys {
+		if i > 0 && key.expired(a.now) {
+			continue
+		}
 		sum := key.sum(b[:prefix], m.Body)
 		b = append(b, ",v1="...)
 		b = hex.AppendEncode(b, sum[:])

@@ -8,6 +8,7 @@ import (
 	"hash"
 	"strings"
 	"sync"
+	"time"
 
 	"eventrelay/catalog"
 )
@@ -47,6 +48,9 @@ func (m *Message) signStandard(a *attempt, keys []*macKey) string {
 	prefix := len(b)
 	for i, key := range keys {
 		if i > 0 {
+			if key.expired(a.now) {
+				continue
+			}
 			b = append(b, ' ')
 		}
 		b = append(b, "v1,"...)
@@ -59,10 +63,16 @@ func (m *Message) signStandard(a *attempt, keys []*macKey) string {
 
 // macKey computes HMAC-SHA256 with one key. Starting from a keyed hash costs half of keying a new one, so idle states
 // are pooled; the key itself is only in them and in the pool's New.
-type macKey struct{ states sync.Pool }
+type macKey struct {
+	states  sync.Pool
+	expires time.Time // zero: never
+}
 
-func newMACKey(key []byte) *macKey {
-	k := &macKey{}
+// expired: a key that was rotated out is not used any more. The newest key is used in any case.
+func (k *macKey) expired(now time.Time) bool { return !k.expires.IsZero() && !now.Before(k.expires) }
+
+func newMACKey(key []byte, expires time.Time) *macKey {
+	k := &macKey{expires: expires}
 	k.states.New = func() any { return &macState{hash: hmac.New(sha256.New, key)} }
 	return k
 }
@@ -95,7 +105,7 @@ func compileKeys(secrets []catalog.SigningSecret) ([]*macKey, error) {
 		if err != nil {
 			return nil, fmt.Errorf("signing.secrets[%d]: %w", i, err)
 		}
-		keys[i] = newMACKey(key)
+		keys[i] = newMACKey(key, s.Expires)
 	}
 	return keys, nil
 }
@@ -133,9 +143,20 @@ func compileCharacterKeys(s catalog.Signing) ([]*macKey, error) {
 	}
 	keys := make([]*macKey, len(secrets))
 	for i, secret := range secrets {
-		keys[i] = newMACKey([]byte(secret))
+		keys[i] = newMACKey([]byte(secret), s.Secrets[i].Expires)
 	}
 	return keys, nil
+}
+
+// single chooses the key of a format that has room for one: while keys rotate the oldest that was rotated out and has
+// not expired, so that a receiver has until then to learn the new one; else the newest. expires gives that of the i-th key.
+func single(keys int, now time.Time, expires func(i int) time.Time) int {
+	for i := keys - 1; i > 0; i-- {
+		if at := expires(i); !at.IsZero() && now.Before(at) {
+			return i
+		}
+	}
+	return 0
 }
 
 // characterSecrets are the secrets as their owner was shown them, newest first; none when signing is disabled.

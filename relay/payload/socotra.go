@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"slices"
 	"strconv"
+	"time"
 )
 
 const (
@@ -12,8 +13,8 @@ const (
 	socotraOverhead = 128
 )
 
-// compileSocotra makes the format whose signature is a hex HMAC-SHA256 over the body. The header holds one signature,
-// so the newest key counts.
+// compileSocotra makes the format whose signature is a hex HMAC-SHA256 over the body. The header holds one signature:
+// that of the newest key or, while keys rotate, of the one that is rotated out (see single).
 func compileSocotra(k Keys) (composeFunc, error) {
 	keys, err := compileCharacterKeys(k.Signing)
 	if err != nil || len(keys) == 0 {
@@ -23,7 +24,8 @@ func compileSocotra(k Keys) (composeFunc, error) {
 		if err := composeSocotra(m, a); err != nil {
 			return err
 		}
-		sum := keys[0].sum(nil, m.Body)
+		key := keys[single(len(keys), a.now, func(i int) time.Time { return keys[i].expires })]
+		sum := key.sum(nil, m.Body)
 		m.add(headerSocotraSignature, hex.EncodeToString(sum[:]))
 		return nil
 	}, nil

@@ -34,6 +34,7 @@ func (r *Registry) PutIntegration(ctx context.Context, in *catalog.Integration, 
 		if exists {
 			next.UID, next.Created, next.Revision = was.UID, was.Created, was.Revision+1
 		}
+		next.Signing.DropExpired(next.Updated)
 		return []draft{{key: integrationKey(&next), content: &next}}, nil
 	})
 	if err != nil {

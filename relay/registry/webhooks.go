@@ -65,6 +65,7 @@ func (r *Registry) UpdateWebhook(ctx context.Context, tenant, uid string, ifRevi
 		was := current.Webhook
 		next.UID, next.Tenant, next.Platform, next.Created = was.UID, was.Tenant, was.Platform, was.Created
 		next.Updated, next.Revision = now(), was.Revision+1
+		next.Signing.DropExpired(next.Updated)
 		if err := checkKey(next.Tenant, next.UID, next.ID); err != nil {
 			return nil, err
 		}

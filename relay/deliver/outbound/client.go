@@ -119,6 +119,8 @@ type Request struct {
 	// Content-Length, which come first. What frames the request is refused here; User-Agent is the client's.
 	Headers []Header
 	Body    []byte
+	// KeepHeaders asks for the response's headers in the Result: for tests of an endpoint.
+	KeepHeaders bool
 }
 
 // Do makes one attempt: a POST of Body. It returns at the endpoint's timeout at the latest, and promptly when ctx

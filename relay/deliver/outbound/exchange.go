@@ -116,6 +116,11 @@ func (x *exchange) roundTrip(c *conn, t *target, r *Request, userAgent string) (
 		RetryAfter: retryAfter(status, x.response.Header.PeekAll, time.Now),
 		Body:       bytes.Clone(kept),
 	}
+	if r.KeepHeaders {
+		for name, value := range x.response.Header.All() {
+			result.keepHeader(string(name), string(value))
+		}
+	}
 	reusable = sendErr == nil && ended && !x.closes() && in.Buffered() == 0 && x.in.Buffered() == 0
 	return result, reusable, nil
 }

@@ -6,8 +6,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -80,6 +82,13 @@ func (h *http2Client) roundTrip(ctx context.Context, t *target, r *Request, user
 	result := Result{
 		Status:     response.StatusCode,
 		RetryAfter: retryAfter(response.StatusCode, response.Header.Values, time.Now),
+	}
+	if r.KeepHeaders {
+		for _, name := range slices.Sorted(maps.Keys(response.Header)) {
+			for _, value := range response.Header[name] {
+				result.keepHeader(name, value)
+			}
+		}
 	}
 	x := exchanges.Get().(*exchange)
 	defer x.recycle()

@@ -40,6 +40,19 @@ var classes = []Class{ClassStatus, ClassTimeout, ClassConnect, ClassTLS, ClassDN
 // KeptBodyBytes is how much of a response body a Result keeps, for the attempt log.
 const KeptBodyBytes = 1 << 10
 
+// KeptHeaders is how many response headers a Result keeps, KeptHeaderBytes how much of each value.
+const (
+	KeptHeaders     = 64
+	KeptHeaderBytes = 512
+)
+
+// keepHeader adds a response header to those that are kept.
+func (r *Result) keepHeader(name, value string) {
+	if len(r.Headers) < KeptHeaders {
+		r.Headers = append(r.Headers, Header{Name: name[:min(len(name), KeptHeaderBytes)], Value: value[:min(len(value), KeptHeaderBytes)]})
+	}
+}
+
 // Result is what came of one attempt.
 type Result struct {
 	// Status is 0 unless a complete status line and headers, and a body that ended or reached its limit, came in time.
@@ -53,6 +66,8 @@ type Result struct {
 	RetryAfter time.Duration
 	// Body is the first KeptBodyBytes of the response body, as it came (never inflated). The caller owns it.
 	Body []byte
+	// Headers of the response where the Request asked for them, the first KeptHeaders of them.
+	Headers []Header
 	// Latency of the whole attempt.
 	Latency time.Duration
 }
