@@ -27,15 +27,17 @@ type api struct {
 	handler    http.Handler
 	registry   *fakeRegistry
 	diverted   *fakeDiverted
+	history    *fakeHistory
+	tester     *fakeTester
 	metrics    *prometheus.Registry
 	log        *bytes.Buffer // written by requests, which the tests make one at a time
 	transcript bytes.Buffer  // of all answers, headers included
 }
 
 func newAPI(t testing.TB, options ...func(*Options)) *api {
-	a := &api{t: t, registry: newFakeRegistry(), diverted: &fakeDiverted{}, metrics: prometheus.NewRegistry(), log: &bytes.Buffer{}}
+	a := &api{t: t, registry: newFakeRegistry(), diverted: &fakeDiverted{}, history: &fakeHistory{}, tester: &fakeTester{}, metrics: prometheus.NewRegistry(), log: &bytes.Buffer{}}
 	o := Options{
-		Registry: a.registry, Diverted: a.diverted, PublicKey: onlyDefaultHasKey, BootstrapKey: catalog.NewSecret(bootstrapKey), Registerer: a.metrics,
+		Registry: a.registry, Diverted: a.diverted, Attempts: a.history, Records: a.history, Tester: a.tester, PublicKey: onlyDefaultHasKey, BootstrapKey: catalog.NewSecret(bootstrapKey), Registerer: a.metrics,
 		Log: slog.New(slog.NewJSONHandler(a.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Rate: -1,
 	}
 	for _, option := range options {

@@ -72,6 +72,10 @@ const (
 	listOfIntegrations listing = "integrations"
 	listOfDiverted     listing = "diverted"
 	listOfEventTypes   listing = "event-types"
+	listOfMatches      listing = "matches"
+	listOfAttempts     listing = "attempts"
+	listOfHistory      listing = "history"
+	listOfRejected     listing = "rejected"
 )
 
 // page is the wire form of every list.

@@ -36,6 +36,10 @@ const (
 	kindInternal         kind = "internal"
 	kindUnavailable      kind = "unavailable"
 	kindIndexBehind      kind = "index-behind"
+	kindHistory          kind = "history-unavailable"
+	kindNoSecret         kind = "no-signing-secret"
+	kindManySecrets      kind = "too-many-secrets"
+	kindCannotSend       kind = "cannot-send"
 )
 
 // What the URIs of problems begin with; the latter is followed by the request id.
@@ -68,6 +72,10 @@ var kinds = map[kind]struct {
 	kindInternal:         {http.StatusInternalServerError, "Internal error"},
 	kindUnavailable:      {http.StatusServiceUnavailable, "Temporarily unavailable"},
 	kindIndexBehind:      {http.StatusServiceUnavailable, "The index of diverted events is catching up"},
+	kindHistory:          {http.StatusServiceUnavailable, "What has happened cannot be read at the moment"},
+	kindNoSecret:         {http.StatusConflict, "The webhook has no signing secret of its own"},
+	kindManySecrets:      {http.StatusConflict, "Too many signing secrets are valid"},
+	kindCannotSend:       {http.StatusConflict, "The webhook cannot be sent to"},
 }
 
 // fieldMessage says what is wrong with one field or parameter.

@@ -48,10 +48,13 @@ type Diverted interface {
 	ResendOne(ctx context.Context, tenant, uid, deliveryID string) (divert.Entry, error)
 }
 
-// Options of a Server. Registry and Diverted are required.
+// Options of a Server. Registry, Diverted, Attempts, Records and Tester are required.
 type Options struct {
 	Registry Registry
 	Diverted Diverted
+	Attempts Attempts
+	Records  Records
+	Tester   Tester
 	// Rules are what webhooks and integrations are validated against. KnownIntegration is set by the server, per
 	// tenant.
 	Rules catalog.Rules
@@ -96,6 +99,8 @@ type Server struct {
 	document *openapi.Document
 	keys     keyring
 	limits   *limiter
+	tests    *testLimits
+	scans    chan struct{} // holds a token for each scan of a topic that is under way
 	metrics  *metrics
 	echo     *echo.Echo
 	// templates of the routes, by method and router's path; complete before the first request.
@@ -117,7 +122,7 @@ func New(o Options) *Server {
 	}
 	s := &Server{
 		opts: o, log: o.Log.With("component", "admin"), document: document, keys: newKeyring(o.BootstrapKey),
-		limits: newLimiter(o.Rate, o.Burst), metrics: newMetrics(o.Registerer),
+		limits: newLimiter(o.Rate, o.Burst), tests: newTestLimits(), scans: make(chan struct{}, maxScans), metrics: newMetrics(o.Registerer),
 		templates: make(map[string]string),
 
 		asyncDocument: sync.OnceValue(func() []byte { return asyncDocument(catalog.EventTypes()) }),

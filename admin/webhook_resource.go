@@ -58,6 +58,7 @@ type signingSecretResource struct {
 	Value    string                 `json:"value"`
 	Encoding catalog.SecretEncoding `json:"encoding"`
 	Tag      string                 `json:"tag,omitempty"`
+	Expires  time.Time              `json:"expires,omitzero"`
 }
 
 // newSigningResource redacts every secret but the generated one. This is the only place of the API that reveals a
@@ -69,7 +70,7 @@ func newSigningResource(s catalog.Signing, generated catalog.Secret) signingReso
 		if generated.IsSet() && secret.Value == generated {
 			value = generated.Reveal()
 		}
-		shown.Secrets = append(shown.Secrets, signingSecretResource{value, secret.Encoding, secret.Tag})
+		shown.Secrets = append(shown.Secrets, signingSecretResource{value, secret.Encoding, secret.Tag, secret.Expires})
 	}
 	return shown
 }

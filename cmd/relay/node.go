@@ -24,6 +24,7 @@ import (
 	"eventrelay/relay/deliver/breaker"
 	"eventrelay/relay/deliver/outbound"
 	"eventrelay/relay/divert"
+	"eventrelay/relay/history"
 	"eventrelay/relay/intake"
 	"eventrelay/relay/intake/envelope"
 	"eventrelay/relay/match"
@@ -111,12 +112,13 @@ func (n node) run(ctx context.Context) error {
 	})
 	client := outbound.New(outbound.Options{Policy: n.Egress, UserAgent: userAgent, Log: n.Log, Registerer: metrics})
 	defer client.Close()
+	recent := history.NewRecent(history.RecentOptions{Redis: n.Redis, RedisPrefix: n.redisPrefix(), Log: n.Log, Registerer: metrics})
 	live := &instances{group: n.Group, admin: kadm.NewClient(producer)}
 	dispatcher := deliver.New(deliver.Options{
 		Webhooks: deliveryView{hooks}, Pair: hooks.PrivateKey, Client: client, Retry: wheel, Divert: diverted,
 		Attempts: deliver.NewAttemptLog(producer, journal, n.Topics.Attempts(), metrics), Breaker: n.Breaker,
 		Contended: window.Contended, Share: max(1, n.Limits.Deliveries/endpointShare), Instances: live.count,
-		SmallestDelay: n.Topics.Delays[0], OnReport: n.OnReport, OnBreaker: n.OnBreaker, Log: n.Log, Registerer: metrics,
+		SmallestDelay: n.Topics.Delays[0], OnReport: remember(recent, n.OnReport), OnBreaker: n.OnBreaker, Log: n.Log, Registerer: metrics,
 	})
 	decoder, err := envelope.NewDecoder(envelope.Options{MaxEventBytes: n.Topics.MaxEventBytes, Domains: n.Domains})
 	if err != nil {
@@ -130,9 +132,11 @@ func (n node) run(ctx context.Context) error {
 		return err
 	}
 
+	past := history.New(history.Options{Client: producer, Topics: n.Topics, Domains: n.Domains, Decode: decoder.Decode, Redis: n.Redis, RedisPrefix: n.redisPrefix()})
+
 	// Health first, so that a start that waits says for what.
 	health := &health{registry: hooks, journal: journal, diverted: diverted, relay: n.Relay, intake: events.Group(), retry: wheel.Group()}
-	api := admin.New(admin.Options{Registry: hooks, Diverted: diverted, Rules: catalog.Rules{Egress: n.Egress, AuthTypes: deliver.AuthTypes()},
+	api := admin.New(admin.Options{Registry: hooks, Diverted: diverted, Attempts: past, Records: past, Tester: tester{dispatcher}, Rules: catalog.Rules{Egress: n.Egress, AuthTypes: deliver.AuthTypes()},
 		Dialects: n.dialects(hooks, diverted, client), PublicKey: hooks.PublicKey, BootstrapKey: n.AdminKey, Registerer: metrics, Log: n.Log})
 	ops, err := listen(n.OpsAddr, "--ops-addr", admin.OpsHandler(health.checks, metrics), n.Log)
 	if err != nil {
@@ -171,6 +175,7 @@ func (n node) run(ctx context.Context) error {
 	indexing.Go(func() error { return diverted.RunIndex(indexCtx) })
 	background.Go(func() error { dispatcher.Run(base); return nil })
 	background.Go(func() error { live.run(base); return nil })
+	background.Go(func() error { recent.Run(base); return nil })
 	watch := newRedisWatch(n.Redis, n.Log, metrics)
 	background.Go(func() error { watch.run(base); return nil })
 

@@ -52,7 +52,7 @@ func (r *Recent) write(ctx context.Context) {
 	if err != nil {
 		r.incomplete.Store(true)
 		r.metrics.lost.Inc()
-		r.log.Debug("history_write_failed", "webhooks", len(batch), "err", err) // redisWatch tells the operator
+		r.log.Debug("history_write_failed", "webhooks", len(batch), "err", err) // repeated each second while Redis is away, of which the operator is told once elsewhere
 	}
 }
 
