@@ -5,6 +5,9 @@
 // registry and the divert store, and a write is answered only after they acknowledged it. It does not listen either;
 // cmd/relay does, with NewHTTPServer.
 //
+// What has happened is read through package relay/history: the attempts of deliveries, their counts, and rejected
+// records. Such reads are bounded in time, in work and in number, and answer 503 while Redis or Kafka does not answer.
+//
 // # The way of a request
 //
 // openapi.yaml is written first and enforced: the route table (routes.go) may hold only what it documents, and
@@ -14,7 +17,8 @@
 //  2. rate limit by address                                    (ratelimit.go)
 //  3. key → principal, tenant, scope; rate limit by key        (principal.go, routes.go)
 //  4. query and header parameters, body                        (params.go, body.go)
-//  5. the handler                                              (webhooks.go, suspension.go, integrations.go, diverted.go, eventtypes.go)
+//  5. the handler                                              (webhooks.go, suspension.go, integrations.go, diverted.go, eventtypes.go,
+//     history.go, match.go, testcall.go, rotate.go)
 //  6. an error becomes a problem                               (problem.go, failures.go)
 //
 // The platforms' own APIs (package dialect) are served beside /v1, each under a base path of its own: the same way with

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"encoding/json"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -44,4 +45,11 @@ func TestWebhook_Explain(t *testing.T) {
 			require.Equal(t, c.want == MatchWanted || c.want == MatchSuspended, x.Matches())
 		})
 	}
+}
+
+func ExampleWebhook_Explain() {
+	w := &Webhook{Enabled: true, Events: []string{"debt.*"}, Filter: json.RawMessage(`{"data": {"amount": {"$gte": 100}}}`)}
+	x := w.Explain(nil, &Event{Type: "debt.paid", Domain: "debt", Data: []byte(`{"amount": 12.50}`)})
+	fmt.Println(x.Reason, x.Mismatch.Path, x.Mismatch.Operator, x.Mismatch.Operand, "found", x.Mismatch.Found)
+	// Output: filter data.amount $gte 100 found 12.50
 }

@@ -15,6 +15,8 @@
 //  7. deliver.Dispatcher.settle  decides what follows: settled, retried (retry.Wheel) or diverted (divert.Store)
 //  8. intake.Entry.Settle        resolves the offset; the contiguous prefix is marked for commit
 //
+// What happened is read back through package history, which nothing waits for.
+//
 // # Order of effects
 //
 // Everywhere: write the next durable record, wait for its acknowledgement, then settle the previous one. A crash in

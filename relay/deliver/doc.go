@@ -24,6 +24,10 @@
 //
 // A crash before Done repeats the attempt or the record; after Done nothing is repeated.
 //
+// A test call (Dispatcher.Test) makes one attempt with the same code and has no task in any lane: it belongs to its
+// caller, leaves no record and cannot end in any of the above.
+//
 // Read task.go, decide.go (what follows from a result: pure), lane.go (when an attempt may start), attempt.go (one
-// attempt), settle.go (the effects) and dispatcher.go.
+// attempt), settle.go (the effects) and dispatcher.go; attempts.go (what is
+// recorded) and testcall.go stand beside them.
 package deliver

@@ -48,6 +48,8 @@ type Recent struct {
 	// every is writeEvery, shorter in tests.
 	every time.Duration
 
+	spare sync.Pool // of *tally that were written, for their memory
+
 	// incomplete: counts were lost since the last batch, so that they begin anew with the next.
 	incomplete atomic.Bool
 
@@ -97,6 +99,11 @@ func (r *ring) put(e entry) bool {
 	return false
 }
 
+func (r *ring) empty() {
+	clear(r.entries)
+	r.entries, r.next = r.entries[:0], 0
+}
+
 // each calls f with the entries, the oldest first.
 func (r *ring) each(f func(*entry)) {
 	for i := range r.entries {
@@ -116,7 +123,10 @@ func (r *Recent) Observe(a *Attempt, response []byte) {
 			r.incomplete.Store(true)
 			return
 		}
-		t = &tally{uid: a.UID}
+		if t, _ = r.spare.Get().(*tally); t == nil {
+			t = &tally{}
+		}
+		t.uid = a.UID
 		r.tallies[a.UID] = t
 		r.queue = append(r.queue, t)
 	}
@@ -157,6 +167,16 @@ func (r *Recent) take() []*tally {
 		r.entries -= len(t.all.entries) + len(t.failed.entries)
 	}
 	return batch
+}
+
+// recycle lets go of what the tallies of a batch hold and keeps their memory.
+func (r *Recent) recycle(batch []*tally) {
+	for _, t := range batch {
+		t.all.empty()
+		t.failed.empty()
+		t.uid, t.minutes = "", t.minutes[:0]
+		r.spare.Put(t)
+	}
 }
 
 // waiting is the number of webhooks whose observations are not written yet.

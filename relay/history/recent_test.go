@@ -291,7 +291,7 @@ func BenchmarkRecent_Observe(b *testing.B) {
 				r.Observe(&attempts[i%webhooks], response)
 				if i++; i%20_000 == 0 { // about a second's
 					for r.waiting() > 0 {
-						r.take()
+						r.recycle(r.take())
 					}
 				}
 			}

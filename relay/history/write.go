@@ -43,6 +43,7 @@ func (r *Recent) write(ctx context.Context) {
 	for i, t := range batch {
 		calls[i] = r.keys.push(t)
 	}
+	r.recycle(batch)
 	refused, err := r.apply(ctx, calls, anew)
 	if len(refused) > 0 {
 		if err = pushScript.Load(ctx, r.redis).Err(); err == nil {

@@ -14,6 +14,12 @@
 // The package keeps no other state and performs no effects, so a crash at any point leaves nothing behind. The same
 // delivery composed again differs only in webhook-timestamp, webhook-attempt and the signature over them.
 //
+// # Rotated secrets
+//
+// A secret that was rotated out has an end, and the clock of the attempt decides: the Encoding stays the same. The
+// formats with room for several signatures carry one of each secret that is valid, the newest first. socotra and
+// donutwork have room for one: they go on with the old secret until it ends and use the new one from then on.
+//
 // # The platforms' formats
 //
 // ophelos, socotra, ocelot, donutwork and receeve are what receivers of these platforms already understand, and are
