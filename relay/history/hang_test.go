@@ -46,7 +46,7 @@ func TestRecent_RedisThatHangs(t *testing.T) {
 	for i := range 1000 {
 		observe(r, attempt("w", i), "")
 	}
-	require.Equal(t, 1, r.waiting(), "observed meanwhile, and waiting for the next batch")
+	require.LessOrEqual(t, r.waiting(), 1, "observed meanwhile, without waiting")
 	require.Eventually(t, func() bool { return counted(t, r.metrics.lost) > 0 }, 10*writeTimeout, 10*time.Millisecond)
 
 	h := New(Options{Redis: client, RedisPrefix: "relay:"})
