@@ -25,7 +25,7 @@ func TestEventTypes(t *testing.T) {
 		require.NoError(t, json.Unmarshal(et.Sample, &sample), "the sample of %s is an object", et.Name)
 		require.NotEmpty(t, sample)
 	}
-	require.Equal(t, map[string]int{"ophelos": 54, "socotra": 100, "ocelot": 5, "donutwork": 2, "receeve": 2, "v1": 5}, byPlatform)
+	require.Equal(t, map[string]int{"ophelos": 54, "socotra": 100, "ocelot": 5, "donutwork": 2, "receeve": 2, "v1": 6}, byPlatform)
 	for platform, n := range byPlatform {
 		require.Len(t, PlatformTypes(Platform(platform)), n)
 	}

@@ -272,6 +272,8 @@ type Suspension struct {
 	Reason string    `json:"reason"`
 	// LastFailure says what led to it, for reading.
 	LastFailure string `json:"lastFailure,omitempty"`
+	// EventType is that of the delivery that led to it; empty when an operator suspended the webhook.
+	EventType string `json:"eventType,omitempty"`
 	// Kept lists ended epochs whose diverted events stay diverted (unsuspended with resend: false). All other
 	// ended epochs are drained.
 	Kept []int64 `json:"kept,omitempty"`

@@ -53,6 +53,9 @@ type Delivery struct {
 	// LastStatus and LastError describe the latest failed attempt, for the divert record and the attempt log.
 	LastStatus int
 	LastError  string
+
+	// Alert is set on a delivery to the webhook's alert integration; nil on every other.
+	Alert *Alert
 }
 
 // NewDelivery is a delivery that has not been tried. matchedAt is the registry offset of the snapshot it was

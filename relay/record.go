@@ -49,6 +49,7 @@ type deliveryHeader struct {
 	Resends    int    `json:"resends,omitempty"`
 	LastStatus int    `json:"lastStatus,omitempty"`
 	LastError  string `json:"lastError,omitempty"`
+	Alert      *Alert `json:"alert,omitempty"`
 }
 
 // eventHeader is what is known of the event besides its bytes. DataFrom and DataTo place the data inside the
@@ -89,7 +90,7 @@ func EncodeDelivery(d *Delivery) []kgo.RecordHeader {
 		TopicID: base64.RawStdEncoding.EncodeToString(d.Source.TopicID[:]), Partition: d.Source.Partition, Offset: d.Source.Offset,
 		Attempts: d.Attempts, Retries: d.Retries, Gone: d.Gone, Read: d.Read.UnixMilli(), Deadline: d.Deadline.UnixMilli(),
 		MatchedAt: d.MatchedAt, Postponed: d.Postponed, DivertKey: d.DivertKey, Resends: d.Resends,
-		LastStatus: d.LastStatus, LastError: d.LastError,
+		LastStatus: d.LastStatus, LastError: d.LastError, Alert: d.Alert,
 	}
 	return []kgo.RecordHeader{{Key: HeaderDelivery, Value: mustJSON(h)}, {Key: HeaderEvent, Value: mustJSON(e)}}
 }
@@ -127,7 +128,7 @@ func DecodeDelivery(rec *kgo.Record) (*Delivery, error) {
 		Source:   Coordinates{Topic: h.Topic, Partition: h.Partition, Offset: h.Offset},
 		Attempts: h.Attempts, Retries: h.Retries, Gone: h.Gone, Read: time.UnixMilli(h.Read), Deadline: time.UnixMilli(h.Deadline),
 		MatchedAt: h.MatchedAt, Postponed: h.Postponed, DivertKey: h.DivertKey, Resends: h.Resends,
-		LastStatus: h.LastStatus, LastError: h.LastError,
+		LastStatus: h.LastStatus, LastError: h.LastError, Alert: h.Alert,
 	}
 	if id, err := base64.RawStdEncoding.DecodeString(h.TopicID); err == nil {
 		copy(d.Source.TopicID[:], id)

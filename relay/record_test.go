@@ -24,6 +24,7 @@ func sampleDelivery() *Delivery {
 	d := NewDelivery(ev, "wh_1", src, 17, []time.Duration{time.Hour}, time.UnixMilli(at.UnixMilli()))
 	d.Attempts, d.Retries, d.Gone, d.Postponed, d.DivertKey, d.Resends = 4, 2, true, 7, "wh_1/x/0", 1
 	d.LastStatus, d.LastError = 503, "status 503"
+	d.Alert = &Alert{Kind: AlertFailure, Webhook: "claims", URL: "https://a.example/", Status: 503, Count: 2}
 	return d
 }
 

@@ -75,6 +75,9 @@ func (c topicConfig) check(p *problems) {
 		if strings.TrimSpace(domain) == "" {
 			p.add("domain-topics", "gives topic %q no domain", topic)
 		}
+		if domain == catalog.DomainRelay {
+			p.add("domain-topics", "gives topic %q the domain %q, which is that of the relay's own events", topic, domain)
+		}
 		if c.Prefix != "" && strings.HasPrefix(topic, c.Prefix) {
 			p.add("domain-topics", "names the topic %q, which begins with --topic-prefix %q like the relay's own", topic, c.Prefix)
 		}

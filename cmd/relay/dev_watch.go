@@ -30,6 +30,9 @@ func (w *watcher) report(r deliver.Report) {
 		w.names[r.Webhook.UID] = r.Webhook.ID
 		w.mu.Unlock()
 	}
+	if r.Task.Delivery.Alert != nil {
+		line.Format = "alert"
+	}
 	w.printer.Print(line)
 }
 

@@ -20,6 +20,7 @@ import (
 	"eventrelay/admin"
 	"eventrelay/catalog"
 	"eventrelay/relay"
+	"eventrelay/relay/announce"
 	"eventrelay/relay/deliver"
 	"eventrelay/relay/deliver/breaker"
 	"eventrelay/relay/deliver/outbound"
@@ -85,7 +86,10 @@ func (n node) run(ctx context.Context) error {
 	defer producer.Close()
 	journal := relay.NewJournal(producer, n.Log)
 
-	hooks, err := registry.New(registry.Options{Kafka: n.Kafka, Topics: n.Topics, Redis: n.Redis, RedisPrefix: n.redisPrefix(), Keys: n.Keys, Log: n.Log, Registerer: metrics})
+	hooks, err := registry.New(registry.Options{Kafka: n.Kafka, Topics: n.Topics, Redis: n.Redis, RedisPrefix: n.redisPrefix(), Keys: n.Keys, Log: n.Log, Registerer: metrics,
+		Announce: func(w *catalog.Webhook, s *catalog.Suspension, applied int64) *kgo.Record {
+			return announce.Suspension(n.Topics.Events(), w, s, applied)
+		}})
 	if err != nil {
 		return fmt.Errorf("registry: %w", err)
 	}
@@ -113,20 +117,22 @@ func (n node) run(ctx context.Context) error {
 	client := outbound.New(outbound.Options{Policy: n.Egress, UserAgent: userAgent, Log: n.Log, Registerer: metrics})
 	defer client.Close()
 	recent := history.NewRecent(history.RecentOptions{Redis: n.Redis, RedisPrefix: n.redisPrefix(), Log: n.Log, Registerer: metrics})
+	announcer := announce.New(announce.Options{Producer: producer, Topic: n.Topics.Events(), Log: n.Log, Registerer: metrics})
 	live := &instances{group: n.Group, admin: kadm.NewClient(producer)}
 	dispatcher := deliver.New(deliver.Options{
 		Webhooks: deliveryView{hooks}, Pair: hooks.PrivateKey, Client: client, Retry: wheel, Divert: diverted,
 		Attempts: deliver.NewAttemptLog(producer, journal, n.Topics.Attempts(), metrics), Breaker: n.Breaker,
 		Contended: window.Contended, Share: max(1, n.Limits.Deliveries/endpointShare), Instances: live.count,
-		SmallestDelay: n.Topics.Delays[0], OnReport: remember(recent, n.OnReport), OnBreaker: n.OnBreaker, Log: n.Log, Registerer: metrics,
+		SmallestDelay: n.Topics.Delays[0], OnReport: remember(recent, n.onReport(announcer)), OnBreaker: n.onBreaker(announcer), Log: n.Log, Registerer: metrics,
 	})
-	decoder, err := envelope.NewDecoder(envelope.Options{MaxEventBytes: n.Topics.MaxEventBytes, Domains: n.Domains})
+	coalescer := announce.NewCoalescer(announce.CoalescerOptions{Dispatcher: dispatcher, Retry: wheel, Home: n.countsAlerts, Registerer: metrics})
+	decoder, err := envelope.NewDecoder(envelope.Options{MaxEventBytes: n.Topics.MaxEventBytes, Domains: n.sources()})
 	if err != nil {
 		return fmt.Errorf("envelopes: %w", err)
 	}
 	events, err := intake.NewIntake(intake.Options{
 		Group: n.groupOptions("intake", n.Group, window, metrics), Limits: n.Limits, Decoder: decoder, Index: index,
-		Registry: hooks, Dispatcher: dispatcher, Rejecter: rejecter, Log: n.Log, Registerer: metrics,
+		Registry: hooks, Dispatcher: dispatcher, Rejecter: rejecter, Alert: announce.SuspendedAlert, Log: n.Log, Registerer: metrics,
 	}, window)
 	if err != nil {
 		return err
@@ -174,6 +180,8 @@ func (n node) run(ctx context.Context) error {
 	}
 	indexing.Go(func() error { return diverted.RunIndex(indexCtx) })
 	background.Go(func() error { dispatcher.Run(base); return nil })
+	background.Go(func() error { coalescer.Run(base); return nil })
+	background.Go(func() error { announcer.Run(base); return nil })
 	background.Go(func() error { live.run(base); return nil })
 	background.Go(func() error { recent.Run(base); return nil })
 	watch := newRedisWatch(n.Redis, n.Log, metrics)
@@ -189,11 +197,11 @@ func (n node) run(ctx context.Context) error {
 
 	front, frontCtx := errgroup.WithContext(ctx)
 	if n.Relay {
-		origin := intake.Origin{Group: n.Group, Topics: keys(n.Domains), From: n.From, JobsTopic: n.Topics.Jobs(), Kafka: n.Kafka, Log: n.Log}
+		origin := intake.Origin{Group: n.Group, Topics: keys(n.sources()), From: n.From, JobsTopic: n.Topics.Jobs(), Kafka: n.Kafka, Log: n.Log}
 		if err := origin.Decide(ctx, producer); err != nil {
 			return stop(ignoreStop(ctx, err))
 		}
-		front.Go(func() error { return wheel.Run(frontCtx, dispatcher) })
+		front.Go(func() error { return wheel.Run(frontCtx, coalescer) })
 		front.Go(func() error { return events.Run(frontCtx) })
 	}
 	front.Go(func() error { <-frontCtx.Done(); return nil })
@@ -228,7 +236,7 @@ func (n node) redisPrefix() string { return strings.TrimRight(n.Topics.Prefix, "
 
 func (n node) groupOptions(name, group string, window *intake.Window, metrics prometheus.Registerer) intake.GroupOptions {
 	return intake.GroupOptions{
-		Name: name, Kafka: n.Kafka, Group: group, Topics: keys(n.Domains), InstanceID: n.Instance, SessionTimeout: n.Session,
+		Name: name, Kafka: n.Kafka, Group: group, Topics: keys(n.sources()), InstanceID: n.Instance, SessionTimeout: n.Session,
 		DrainTimeout: n.Drain, MaxRecordBytes: n.Topics.MaxEventBytes + relay.EnvelopeBytes, Window: window, Log: n.Log, Registerer: metrics,
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"eventrelay/admin"
 	"eventrelay/catalog"
 	"eventrelay/relay"
+	"eventrelay/relay/announce"
 	"eventrelay/relay/divert"
 	"eventrelay/relay/intake"
 	"eventrelay/relay/registry"
@@ -22,8 +23,27 @@ import (
 type deliveryView struct{ *registry.Registry }
 
 func (v deliveryView) Webhook(uid string) (*catalog.Webhook, *catalog.Suspension, *catalog.Integration) {
+	if alerted, ok := relay.AlertedUID(uid); ok {
+		return v.alerts(alerted)
+	}
 	view, _ := v.View(uid)
 	return view.Webhook, view.Suspension, view.Integration
+}
+
+// alerts is the webhook that the alerts about another one are delivered to.
+func (v deliveryView) alerts(uid string) (*catalog.Webhook, *catalog.Suspension, *catalog.Integration) {
+	view, _ := v.View(uid)
+	webhook := announce.AlertWebhook(view.Webhook)
+	if webhook == nil {
+		return nil, nil, nil
+	}
+	integration, _ := v.Integration(webhook.Tenant, webhook.Integration)
+	return webhook, nil, integration
+}
+
+// Suspend suspends a webhook because of the delivery of an event.
+func (v deliveryView) Suspend(ctx context.Context, uid, eventType, reason, lastFailure string) (*catalog.Suspension, error) {
+	return v.SuspendAfter(ctx, uid, eventType, reason, lastFailure)
 }
 
 // instances counts the live members of the consumer group, by which the limits of endpoints are divided.

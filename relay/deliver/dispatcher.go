@@ -21,8 +21,9 @@ import (
 type Webhooks interface {
 	// Webhook returns the webhook as it is now with its suspension and integration; nil when it was deleted.
 	Webhook(uid string) (*catalog.Webhook, *catalog.Suspension, *catalog.Integration)
-	// Suspend suspends a webhook and returns the epoch; it is idempotent while the suspension is active.
-	Suspend(ctx context.Context, uid, reason, lastFailure string) (*catalog.Suspension, error)
+	// Suspend suspends a webhook because of the delivery of an event of that type and returns the epoch; it is
+	// idempotent while the suspension is active.
+	Suspend(ctx context.Context, uid, eventType, reason, lastFailure string) (*catalog.Suspension, error)
 }
 
 // Retrier keeps a delivery until it is due. acked is called when its record is durable.
@@ -171,6 +172,7 @@ func (d *Dispatcher) enqueue(t *Task, tgt *target, now time.Time) {
 			now = time.Now()
 			continue
 		}
+		t.endpoint = l.key
 		l.queues[t.Share].push(t)
 		if t.Share == Fresh {
 			l.held++

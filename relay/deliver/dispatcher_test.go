@@ -51,7 +51,7 @@ func (s *stores) Webhook(uid string) (*catalog.Webhook, *catalog.Suspension, *ca
 	return s.webhooks[uid], s.suspended[uid], nil
 }
 
-func (s *stores) Suspend(_ context.Context, uid, reason, _ string) (*catalog.Suspension, error) {
+func (s *stores) Suspend(_ context.Context, uid, _, reason, _ string) (*catalog.Suspension, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.suspending != nil {

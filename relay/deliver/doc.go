@@ -21,6 +21,8 @@
 //	diverted, suspended  suspension in the registry ─► divert record stamped with its epoch ─► Done
 //	dropped              record in the attempt log ─► Done
 //	cancelled            Done; a resend's entry becomes plain diverted again
+//	given up, with an    record of the alert in the retry wheel, beside whichever of the above follows ─► Done
+//	alert integration
 //
 // A crash before Done repeats the attempt or the record; after Done nothing is repeated.
 //
@@ -28,6 +30,6 @@
 // caller, leaves no record and cannot end in any of the above.
 //
 // Read task.go, decide.go (what follows from a result: pure), lane.go (when an attempt may start), attempt.go (one
-// attempt), settle.go (the effects) and dispatcher.go; attempts.go (what is
-// recorded) and testcall.go stand beside them.
+// attempt), settle.go and alert.go (the effects) and dispatcher.go; attempts.go (what is recorded) and testcall.go
+// stand beside them.
 package deliver

@@ -11,6 +11,7 @@ type metrics struct {
 	outcomes *prometheus.CounterVec
 	attempts *prometheus.CounterVec
 	latency  prometheus.Histogram
+	alerts   prometheus.Counter
 }
 
 func newMetrics(d *Dispatcher, reg prometheus.Registerer) *metrics {
@@ -23,6 +24,7 @@ func newMetrics(d *Dispatcher, reg prometheus.Registerer) *metrics {
 			Name: "relay_attempt_duration_seconds", Help: "Duration of attempts, from dial to the end of the response.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2.5, 13)}), // 0.5 ms to 30 s
 	}
+	m.alerts = prometheus.NewCounter(prometheus.CounterOpts{Name: "relay_alerts_total", Help: "Failed deliveries that an alert was written for; alerts are coalesced when they fall due."})
 	for _, a := range []Action{ActionSettle, ActionRetry, ActionDivert, ActionSuspend, ActionDrop, ActionCancel, ActionHandOff, ActionPostpone} {
 		m.outcomes.WithLabelValues(string(a))
 	}
@@ -32,7 +34,7 @@ func newMetrics(d *Dispatcher, reg prometheus.Registerer) *metrics {
 			defer d.lanesMu.RUnlock()
 			return float64(len(d.lanes))
 		})
-	reg.MustRegister(m.outcomes, m.attempts, m.latency, lanes)
+	reg.MustRegister(m.outcomes, m.attempts, m.latency, m.alerts, lanes)
 	return m
 }
 

@@ -18,6 +18,8 @@ type Report struct {
 	Attempt int              // number of the attempt; 0 when none was made
 	Result  outbound.Result
 	Next    Next
+	// Endpoint is the key of the lane that the task was in; empty when it was settled before it came to one.
+	Endpoint string
 }
 
 // History is the outcome as the recent view remembers it, without the response; false: nothing was attempted or
@@ -35,6 +37,9 @@ func (d *Dispatcher) settle(t *Task, w *catalog.Webhook, next Next, res outbound
 		t.Done()
 		return
 	}
+	if t.Delivery.Alert != nil {
+		next = endOfAlert(next)
+	}
 	attempted := 0
 	if res.Status != 0 || res.Class != "" {
 		if counts(res) {
@@ -43,8 +48,11 @@ func (d *Dispatcher) settle(t *Task, w *catalog.Webhook, next Next, res outbound
 		}
 	}
 	d.metrics.outcome(next.Action)
-	d.o.OnReport(Report{At: time.Now(), Task: t, Webhook: w, Attempt: attempted, Result: res, Next: next})
+	d.o.OnReport(Report{At: time.Now(), Task: t, Webhook: w, Attempt: attempted, Result: res, Next: next, Endpoint: t.endpoint})
 	d.log(t, w, next, res, attempted)
+	if alarms(t.Delivery, w, next) {
+		d.alert(t, w, res)
+	}
 
 	switch next.Action {
 	case ActionSettle:
@@ -89,7 +97,7 @@ func (d *Dispatcher) suspend(t *Task, next Next, res outbound.Result) {
 	defer d.work.Done()
 	uid := t.Delivery.UID
 	for backoff := time.Second; ; backoff = min(2*backoff, time.Minute) {
-		s, err := d.o.Webhooks.Suspend(d.ctx, uid, string(next.Reason), t.Delivery.LastError)
+		s, err := d.o.Webhooks.Suspend(d.ctx, uid, t.Delivery.Event.Type, string(next.Reason), t.Delivery.LastError)
 		if err == nil {
 			if s != nil {
 				next.Epoch = s.Epoch
@@ -124,7 +132,7 @@ func (d *Dispatcher) postpone(t *Task, wait time.Duration) {
 	}
 	d.metrics.outcome(action)
 	webhook, _, _ := d.o.Webhooks.Webhook(t.Delivery.UID)
-	d.o.OnReport(Report{At: time.Now(), Task: t, Webhook: webhook, Next: Next{Action: action, Wait: wait}})
+	d.o.OnReport(Report{At: time.Now(), Task: t, Webhook: webhook, Next: Next{Action: action, Wait: wait}, Endpoint: t.endpoint})
 	d.o.Retry.Enqueue(t.Delivery, wait, t.Done)
 }
 

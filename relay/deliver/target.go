@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"eventrelay/catalog"
+	"eventrelay/relay"
 	"eventrelay/relay/deliver/outbound"
 	"eventrelay/relay/payload"
 )
@@ -39,7 +40,11 @@ func compileTarget(w *catalog.Webhook, in *catalog.Integration, office string, p
 		return t
 	}
 	keys := payload.Keys{Signing: t.endpoint.Signing, Version: w.Version, Pair: pair}
-	if t.encoding, t.err = payload.Compile(w.Format, keys); t.err != nil {
+	compile := payload.Compile
+	if _, alerts := relay.AlertedUID(w.UID); alerts {
+		compile = payload.CompileAlert
+	}
+	if t.encoding, t.err = compile(w.Format, keys); t.err != nil {
 		t.err = fmt.Errorf("%w: %w", ErrUnsendable, t.err)
 		return t
 	}

@@ -33,6 +33,7 @@ type Task struct {
 
 	submitted time.Time
 	trace     *Exchange // of a test call, see Dispatcher.Test
+	endpoint  string    // key of the lane
 }
 
 // ErrForgotten is matched by the cause with which a task's Context ends when its owner lost the partition: another

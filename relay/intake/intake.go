@@ -24,7 +24,7 @@ type Registry interface {
 	Applied() int64
 }
 
-// Options configure an Intake. All are required.
+// Options configure an Intake. All but Alert are required.
 type Options struct {
 	// Group reads the domain topics; Work, HandOff, Drop and Window are set by New.
 	Group      GroupOptions
@@ -34,6 +34,8 @@ type Options struct {
 	Registry   Registry
 	Dispatcher *deliver.Dispatcher
 	Rejecter   *Rejecter
+	// Alert gives the alert that follows from an event of the relay's own, or nil. Optional.
+	Alert      func(rec *kgo.Record, ev *catalog.Event, src relay.Coordinates, now time.Time) *relay.Delivery
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 }
@@ -118,6 +120,7 @@ func (in *Intake) process(a *Assignment, entry *Entry, rec *kgo.Record) bool {
 	if _, listed := catalog.LookupEventType(ev.Type); !listed {
 		in.metrics.unlisted.Inc()
 	}
+	in.alert(a, entry, rec, ev)
 	return in.expand(a, entry, rec, ev)
 }
 
@@ -128,6 +131,19 @@ const (
 	// expandAfterEnd bounds how many deliveries of a half expanded event are handed off when the assignment ends.
 	expandAfterEnd = 10_000
 )
+
+// alert hands the alert that follows from an event to the retry wheel, where it waits until this instance knows the
+// webhook. It is not part of the window: a suspension makes one.
+func (in *Intake) alert(a *Assignment, entry *Entry, rec *kgo.Record, ev *catalog.Event) {
+	if in.o.Alert == nil {
+		return
+	}
+	src := relay.Coordinates{Topic: rec.Topic, TopicID: a.TopicID, Partition: rec.Partition, Offset: rec.Offset}
+	if d := in.o.Alert(rec, ev, src, time.Now()); d != nil {
+		entry.Hold(1)
+		in.o.Dispatcher.Postpone(&deliver.Task{Delivery: d, Share: deliver.Fresh, Owner: a, Context: a.Attempts(), Done: entry.Settle})
+	}
+}
 
 // expand makes a delivery for each webhook that wants the event, as the window has room.
 func (in *Intake) expand(a *Assignment, entry *Entry, rec *kgo.Record, ev *catalog.Event) bool {

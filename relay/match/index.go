@@ -229,7 +229,8 @@ func (c *Candidates) Next() (*Subscription, error) {
 // wants decides everything that the pattern does not: domain, office, filter.
 func (c *Candidates) wants(s *Subscription) (bool, error) {
 	w, ev := s.Webhook, c.event
-	if len(w.Domains) > 0 && !slices.Contains(w.Domains, ev.Domain) {
+	// The relay's own events are named one by one, which says enough.
+	if len(w.Domains) > 0 && ev.Domain != catalog.DomainRelay && !slices.Contains(w.Domains, ev.Domain) {
 		return false, nil
 	}
 	if ev.Office != "" {

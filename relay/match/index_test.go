@@ -171,6 +171,25 @@ func TestIndex_AgainstModel(t *testing.T) {
 	}
 }
 
+// TestIndex_RelayEventsByExactName: the relay's own events reach who names them, whatever domains it narrows to, and
+// nobody else.
+func TestIndex_RelayEventsByExactName(t *testing.T) {
+	x := NewIndex()
+	for uid, edit := range map[string]func(*catalog.Webhook){
+		"exact":        func(w *catalog.Webhook) { w.Events = []string{"relay.webhook.suspended"} },
+		"both":         func(w *catalog.Webhook) { w.Events = []string{"*", "relay.webhook.suspended"} },
+		"narrowed":     func(w *catalog.Webhook) { w.Events, w.Domains = []string{"relay.webhook.suspended"}, []string{"debt"} },
+		"all":          nil,
+		"another":      func(w *catalog.Webhook) { w.Events = []string{"relay.webhook.unsuspended"} },
+		"other tenant": func(w *catalog.Webhook) { w.Events, w.Tenant = []string{"relay.webhook.suspended"}, "other" },
+	} {
+		require.NoError(t, x.Put(webhook(uid, edit), 1))
+	}
+	require.Equal(t, []string{"both", "exact", "narrowed"}, found(t, x, event("relay.webhook.suspended", func(ev *catalog.Event) { ev.Domain = catalog.DomainRelay })))
+	_, err := catalog.ParsePattern("relay.*")
+	require.ErrorIs(t, err, catalog.ErrPattern)
+}
+
 func BenchmarkMatch(b *testing.B) {
 	for _, n := range []int{1_000, 100_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {

@@ -27,6 +27,10 @@
 // key, also where it reads "whsec_…". An event may have come in as anything: a platform's own envelope is taken apart
 // on the way in, so that every format is built from the same catalog.Event.
 //
+// # Alerts
+//
+// A delivery with a relay.Alert is composed by CompileAlert's encoding instead of its webhook's format (alert.go).
+//
 // # Adding a format
 //
 // A format is one file with its compose function and one row in the table formats. The row compiles the webhook's

@@ -44,7 +44,7 @@ var formats = map[catalog.Format]compileFunc{
 	catalog.FormatCloudEventsBinary: standardWebhooks(composeCloudEventsBinary),
 	catalog.FormatRaw:               standardWebhooks(composeRaw),
 	catalog.FormatOphelos:           compileOphelos,
-	catalog.FormatSocotra:           compileSocotra,
+	catalog.FormatSocotra:           socotraSigned(composeSocotra),
 	catalog.FormatOcelot:            compileOcelot,
 	catalog.FormatDonutwork:         compileDonutwork,
 	catalog.FormatReceeve:           compileReceeve,

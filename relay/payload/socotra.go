@@ -13,22 +13,24 @@ const (
 	socotraOverhead = 128
 )
 
-// compileSocotra makes the format whose signature is a hex HMAC-SHA256 over the body. The header holds one signature:
-// that of the newest key or, while keys rotate, of the one that is rotated out (see single).
-func compileSocotra(k Keys) (composeFunc, error) {
-	keys, err := compileCharacterKeys(k.Signing)
-	if err != nil || len(keys) == 0 {
-		return composeSocotra, err
-	}
-	return func(m *Message, a *attempt) error {
-		if err := composeSocotra(m, a); err != nil {
-			return err
+// socotraSigned makes a format whose signature is a hex HMAC-SHA256 over the body. The header holds one signature: that
+// of the newest key or, while keys rotate, of the one that is rotated out (see single).
+func socotraSigned(compose composeFunc) compileFunc {
+	return func(k Keys) (composeFunc, error) {
+		keys, err := compileCharacterKeys(k.Signing)
+		if err != nil || len(keys) == 0 {
+			return compose, err
 		}
-		key := keys[single(len(keys), a.now, func(i int) time.Time { return keys[i].expires })]
-		sum := key.sum(nil, m.Body)
-		m.add(headerSocotraSignature, hex.EncodeToString(sum[:]))
-		return nil
-	}, nil
+		return func(m *Message, a *attempt) error {
+			if err := compose(m, a); err != nil {
+				return err
+			}
+			key := keys[single(len(keys), a.now, func(i int) time.Time { return keys[i].expires })]
+			sum := key.sum(nil, m.Body)
+			m.add(headerSocotraSignature, hex.EncodeToString(sum[:]))
+			return nil
+		}, nil
+	}
 }
 
 // composeSocotra builds {"id","timestamp","data","transactionId","type","username"}, all of them required. The

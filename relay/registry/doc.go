@@ -30,9 +30,10 @@
 // # Order of effects
 //
 // A write: become the writer (fencing every other), read to the end, decide, commit, wait until applied here, give
-// the cache a moment, answer. See writer for what a crash or a lost answer at each point leaves. A batch: snapshot,
-// callbacks, cache queue, position. The cache: records and watermark in one script; a rebuilt copy is swapped in
-// whole. Redis may be emptied, lost, or filled with garbage at any time: nothing waits for it and nothing is believed
+// the cache a moment, answer. What Options.Announce says of a suspension is in its transaction, so that whoever reads
+// the topic of announcements (read_committed) sees one exactly when there was one. See writer for what a crash or a
+// lost answer at each point leaves. A batch: snapshot, callbacks, cache queue, position. The cache: records and
+// watermark in one script; a rebuilt copy is swapped in whole. Redis may be emptied, lost, or filled with garbage at any time: nothing waits for it and nothing is believed
 // of it that its count, its watermark and the topic's id do not bear out.
 //
 // # Reading

@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
+	"eventrelay/catalog"
 	"eventrelay/relay"
 )
 
@@ -34,6 +35,10 @@ type Options struct {
 	Log *slog.Logger
 	// Registerer may be nil: nothing is exported then.
 	Registerer prometheus.Registerer
+	// Announce gives the record of another topic by which the platform learns that a suspension began or ended. It is
+	// written in the transaction of the suspension, to partition 0, so that neither is there without the other. w is as
+	// it was decided on, applied the offset that it is known at. Nil, or a nil record: nothing is announced.
+	Announce func(w *catalog.Webhook, s *catalog.Suspension, applied int64) *kgo.Record
 	// FreshFor is how long a confirmation counts (see Fresh). Default 30 s.
 	FreshFor time.Duration
 }

@@ -1,10 +1,13 @@
 package registry
 
 import (
+	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"eventrelay/catalog"
 )
@@ -75,4 +78,69 @@ func TestRegistry_SuspendedByManyAtOnce(t *testing.T) {
 		})
 	}
 	group.Wait()
+}
+
+// TestRegistry_AnnouncesEachSuspensionOnce: the announcement is in the transaction of the suspension, so that there is
+// one for each beginning and each end, however many ask for it.
+func TestRegistry_AnnouncesEachSuspensionOnce(t *testing.T) {
+	b := newBundle(t)
+	const topic = "announcements"
+	require.NoError(t, b.cluster.CreateTopic(topic, 1, nil))
+	announce := func(r *Registry) {
+		r.opts.Announce = func(w *catalog.Webhook, s *catalog.Suspension, applied int64) *kgo.Record {
+			return &kgo.Record{Topic: topic, Value: []byte(fmt.Sprintf("%s epoch %d active %t after %s known %t", w.ID, s.Epoch, s.Active, s.EventType, applied > 0))}
+		}
+	}
+	registries := []*instance{b.start(announce), b.start(announce)}
+	uid := registries[0].mustCreate(t, testWebhook("a")).Webhook.UID
+	require.NoError(t, registries[1].Confirm(b.ctx()))
+	for range 2 {
+		var group sync.WaitGroup
+		for i := range 6 {
+			group.Go(func() {
+				if _, err := registries[i%2].SuspendAfter(b.ctx(), uid, "claim.open", "exhausted", ""); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+		_, err := registries[1].Unsuspend(b.ctx(), "default", uid, true)
+		require.NoError(t, err)
+		_, err = registries[0].Unsuspend(b.ctx(), "default", uid, true)
+		require.NoError(t, err)
+	}
+	_, err := registries[0].Suspend(b.ctx(), "wh_nobody", "operator", "")
+	require.ErrorIs(t, err, ErrNotFound)
+
+	reader, err := kgo.NewClient(kgo.SeedBrokers(b.seeds...), kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	require.NoError(t, err)
+	defer reader.Close()
+	want := []string{"a epoch 1 active true after claim.open known true", "a epoch 1 active false after claim.open known true",
+		"a epoch 2 active true after claim.open known true", "a epoch 2 active false after claim.open known true"}
+	var got []string
+	for len(got) < len(want) {
+		for _, rec := range reader.PollFetches(b.ctx()).Records() {
+			got = append(got, string(rec.Value))
+		}
+		require.NoError(t, b.ctx().Err())
+	}
+	require.Equal(t, want, got)
+}
+
+// TestRegistry_AnnouncementThatIsRefused: then there is no suspension either.
+func TestRegistry_AnnouncementThatIsRefused(t *testing.T) {
+	b := newBundle(t)
+	r := b.start(func(r *Registry) {
+		r.timing.writeWithin = 500 * time.Millisecond
+		r.opts.Announce = func(*catalog.Webhook, *catalog.Suspension, int64) *kgo.Record {
+			return &kgo.Record{Topic: "is-not-there"}
+		}
+	})
+	uid := r.mustCreate(t, testWebhook("a")).Webhook.UID
+	_, err := r.Suspend(b.ctx(), uid, "operator", "")
+	require.Error(t, err)
+	require.NoError(t, r.Confirm(b.ctx()))
+	suspension, _ := r.Suspension(uid)
+	require.Nil(t, suspension)
 }

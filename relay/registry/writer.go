@@ -87,6 +87,9 @@ func (w *writer) close() {
 type draft struct {
 	key     recordKey
 	content any
+	// announcement, when set, is written as it is in place of the two above. The last draft of a write has none: it is
+	// the one that the tail is waited for.
+	announcement *kgo.Record
 }
 
 // write makes the records that decide asks for, or nothing when it asks for none. decide reads the snapshot and is
@@ -203,6 +206,10 @@ func (w *writer) resign() {
 func (w *writer) records(id string, drafts []draft) ([]*kgo.Record, error) {
 	records := make([]*kgo.Record, len(drafts))
 	for i, d := range drafts {
+		if d.announcement != nil {
+			records[i] = d.announcement
+			continue
+		}
 		var value []byte
 		if d.content != nil {
 			var err error

@@ -24,6 +24,14 @@ type Registry interface {
 	Applied() int64
 }
 
+// Dispatcher takes what falls due.
+type Dispatcher interface {
+	Submit(t *deliver.Task)
+	// HandOff hands off the tasks of an assignment that have not begun, Drop forgets them.
+	HandOff(owner any)
+	Drop(owner any)
+}
+
 // Options configure a Wheel. All are required.
 type Options struct {
 	Topics   relay.Topics
@@ -41,7 +49,7 @@ type Options struct {
 type Wheel struct {
 	o          Options
 	group      *intake.Group
-	dispatcher *deliver.Dispatcher
+	dispatcher Dispatcher
 	metrics    wheelMetrics
 }
 
@@ -84,7 +92,7 @@ var inbox = intake.Inbox{Records: 1000, Bytes: 512 << 10, Waiting: true}
 func (w *Wheel) Group() *intake.Group { return w.group }
 
 // Run delivers what falls due to the dispatcher until ctx ends, then drains.
-func (w *Wheel) Run(ctx context.Context, d *deliver.Dispatcher) error {
+func (w *Wheel) Run(ctx context.Context, d Dispatcher) error {
 	w.dispatcher = d
 	return w.group.Run(ctx)
 }

@@ -38,7 +38,7 @@ func (b *bench) Webhook(string) (*catalog.Webhook, *catalog.Suspension, *catalog
 	return nil, nil, nil
 }
 
-func (b *bench) Suspend(context.Context, string, string, string) (*catalog.Suspension, error) {
+func (b *bench) Suspend(context.Context, string, string, string, string) (*catalog.Suspension, error) {
 	return nil, fmt.Errorf("not asked for")
 }
 
