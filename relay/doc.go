@@ -15,6 +15,8 @@
 //  7. deliver.Dispatcher.settle  decides what follows: settled, retried (retry.Wheel) or diverted (divert.Store)
 //  8. intake.Entry.Settle        resolves the offset; the contiguous prefix is marked for commit
 //
+// A delivery that is given up also gives an alert (deliver.Dispatcher.alert), which the wheel brings back through
+// announce.Coalescer; what the relay tells of itself are events of relay.events, which take the same way from step 1.
 // What happened is read back through package history, which nothing waits for.
 //
 // # Order of effects

@@ -89,6 +89,11 @@ func newFleetOn(t *testing.T, brokers []string, space string, delays ...time.Dur
 	}
 	_, err = relay.CreateTopics(t.Context(), f.admin, 1, specs)
 	require.NoError(t, err)
+	// A busy broker acknowledges topics before it answers with them, and a relay refuses to start without them.
+	require.Eventually(t, func() bool {
+		states, err := relay.DescribeTopics(t.Context(), f.client, specs)
+		return err == nil && !slices.ContainsFunc(relay.PlanTopics(specs, states), func(c relay.TopicChange) bool { return c.Action == relay.TopicCreate })
+	}, 30*time.Second, 50*time.Millisecond)
 
 	addr := os.Getenv("RELAY_TEST_REDIS")
 	if addr == "" {

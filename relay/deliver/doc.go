@@ -21,8 +21,7 @@
 //	diverted, suspended  suspension in the registry ─► divert record stamped with its epoch ─► Done
 //	dropped              record in the attempt log ─► Done
 //	cancelled            Done; a resend's entry becomes plain diverted again
-//	given up, with an    record of the alert in the retry wheel, beside whichever of the above follows ─► Done
-//	alert integration
+//	given up, alerted    one of the above, and beside it the record of the alert in the retry wheel ─► Done
 //
 // A crash before Done repeats the attempt or the record; after Done nothing is repeated.
 //

@@ -2,6 +2,10 @@
 // settled or handed off. Group is the engine, which the retry wheel uses too; Intake is the use of it for the domain
 // topics.
 //
+// The domain topics, for it, are those of the platform and relay.events, where the relay's own events are (package
+// announce): its domain is "relay", and the alert that follows from the event of a suspension is handed to the retry
+// wheel before that record is settled.
+//
 // It is not the place where deliveries are made or decided: it hands each one to a Submitter and is told when it is
 // done.
 //
