@@ -199,6 +199,7 @@ func TestCheck_NamesTheSettingAndItsBound(t *testing.T) {
 		{[]string{"--domain-topics=relay.debt=debt"}, "begins with --topic-prefix"},
 		{[]string{"--domain-topics=a b=debt"}, `names the topic "a b"`},
 		{[]string{"--domain-topics=debt="}, `gives topic "debt" no domain`},
+		{[]string{"--domain-topics=mine=relay"}, `the domain "relay", which is that of the relay's own events`},
 		{[]string{"--retry-delays=5s,5s"}, "has 5s after 5s"},
 		{[]string{"--retry-delays=10ms"}, "contains 10ms: each must be between 1s and 24h0m0s"},
 		{[]string{"--retry-delays=soon"}, "--retry-delays"},

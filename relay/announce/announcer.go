@@ -109,7 +109,7 @@ func (a *Announcer) Breaker(endpoint string, c breaker.Change) {
 }
 
 // Expired announces that count diverted events of a webhook were older than their retention and are gone; oldest is when
-// the first of them was diverted.
+// the first of them was diverted. Of a webhook that was deleted, uid and tenant are enough.
 func (a *Announcer) Expired(w *catalog.Webhook, count int, oldest time.Time) {
 	now := time.Now()
 	a.send(note{webhook: w, at: now, expired: &expiredData{Webhook: refOf(w), At: now.UTC(), Count: count, Oldest: oldest.UTC()}})
