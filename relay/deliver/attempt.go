@@ -49,6 +49,9 @@ func (d *Dispatcher) attempt(l *lane, t *Task) {
 	}
 	d.react(l, res)
 	next := decided(t.Delivery, webhook, res, time.Now(), 2*rand.Float64()-1)
+	if t.Delivery.Alert != nil {
+		next = endOfAlert(next) // before it is recorded
+	}
 	d.record(t, res, next)
 	d.settle(t, webhook, next, res)
 }
