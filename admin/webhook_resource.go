@@ -67,7 +67,7 @@ func newSigningResource(s catalog.Signing, generated catalog.Secret) signingReso
 	shown := signingResource{Enabled: s.Enabled}
 	for _, secret := range s.Secrets {
 		value := secret.Value.String()
-		if generated.IsSet() && secret.Value == generated {
+		if generated.IsSet() && secret.Value.Equal(generated) {
 			value = generated.Reveal()
 		}
 		shown.Secrets = append(shown.Secrets, signingSecretResource{value, secret.Encoding, secret.Tag, secret.Expires})

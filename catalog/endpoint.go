@@ -99,6 +99,7 @@ type Integration struct {
 type Endpoint struct {
 	// Key identifies the lane and breaker: "i/<integration uid>", "w/<webhook uid>" or "w/<webhook uid>/<office>".
 	Key         string
+	Tenant      string
 	URL         string
 	Headers     map[string]string
 	Auth        Auth
@@ -118,7 +119,7 @@ var ErrNoIntegration = fmt.Errorf("integration not found")
 // names, nil when it names none.
 func (w *Webhook) ResolveEndpoint(integration *Integration, office string) (Endpoint, error) {
 	e := Endpoint{
-		Key: "w/" + w.UID, URL: w.URL, Headers: w.Headers, Auth: w.Auth, Signing: w.Signing, TLS: w.TLS,
+		Key: "w/" + w.UID, Tenant: w.Tenant, URL: w.URL, Headers: w.Headers, Auth: w.Auth, Signing: w.Signing, TLS: w.TLS,
 		Timeout: time.Duration(w.Delivery.Timeout), Concurrency: w.Delivery.Concurrency, RateLimit: w.Delivery.RateLimit,
 		Enabled: true,
 	}

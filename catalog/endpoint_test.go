@@ -21,7 +21,7 @@ func TestResolveEndpoint(t *testing.T) {
 	own, err := w.ResolveEndpoint(nil, "")
 	require.NoError(t, err)
 	require.Equal(t, Endpoint{
-		Key: "w/wh_1", URL: w.URL, Headers: w.Headers, Auth: w.Auth, Signing: w.Signing,
+		Key: "w/wh_1", Tenant: "default", URL: w.URL, Headers: w.Headers, Auth: w.Auth, Signing: w.Signing,
 		Timeout: DefaultTimeout, Concurrency: DefaultConcurrency, Enabled: true,
 	}, own)
 
@@ -54,7 +54,7 @@ func TestResolveEndpointOfIntegration(t *testing.T) {
 	e, err := w.ResolveEndpoint(in, "")
 	require.NoError(t, err)
 	require.Equal(t, Endpoint{
-		Key: "i/in_1", URL: in.URL, Headers: map[string]string{"X-A": "webhook", "X-B": "crm"}, Auth: in.Auth,
+		Key: "i/in_1", Tenant: "default", URL: in.URL, Headers: map[string]string{"X-A": "webhook", "X-B": "crm"}, Auth: in.Auth,
 		Timeout: 15 * time.Second, Concurrency: DefaultConcurrency, RateLimit: 5, Enabled: true,
 	}, e)
 }

@@ -41,12 +41,17 @@ var ownHeaders = map[string]string{
 	"tracestate":        "it follows from the event",
 	"authorization":     "credentials belong in auth",
 	"cookie":            "credentials belong in auth",
+	"x-webhook-token":   "it is the signature of a format",
 }
 
 var ownHeaderPrefixes = map[string]string{
 	"proxy-":       "it belongs to proxies",
 	"webhook-":     "the relay sets these",
 	"x-forwarded-": "it names proxies",
+	// Whatever the webhook's own format is: a receiver of several must not take a custom header for a signature.
+	"ophelos-": "the relay sets these in a format",
+	"socotra-": "the relay sets these in a format",
+	"ce-":      "the relay sets these in a format",
 }
 
 // CheckHeader says whether a webhook may set a header to a value. The grammar is an allow-list: a token for the

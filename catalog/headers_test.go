@@ -9,13 +9,12 @@ import (
 
 func TestCheckHeader(t *testing.T) {
 	for name, value := range map[string]string{
-		"X-Team":          "billing",
-		"x-api-key":       "k",
-		"Accept":          "application/json",
-		"X-Empty":         "",
-		"X-Tab":           "a\tb c",
-		"X-Long":          strings.Repeat("v", MaxHeaderValueLength),
-		"Ophelos-Version": "2025-04-01",
+		"X-Team":    "billing",
+		"x-api-key": "k",
+		"Accept":    "application/json",
+		"X-Empty":   "",
+		"X-Tab":     "a\tb c",
+		"X-Long":    strings.Repeat("v", MaxHeaderValueLength),
 	} {
 		require.NoError(t, CheckHeader(name, value), name)
 	}
@@ -53,6 +52,15 @@ func TestCheckHeaderRefuses(t *testing.T) {
 		{"cookie", "Cookie", "x"},
 		{"user agent", "User-Agent", "x"},
 		{"trace", "traceparent", "x"},
+		{"signature of Ophelos", "Ophelos-Signature", "t=1,v1=x"},
+		{"version of Ophelos", "ophelos-version", "2025-04-01"},
+		{"signature of Socotra", "Socotra-Signature", "x"},
+		{"token of DonutWork", "X-Webhook-Token", "x"},
+		{"attribute of CloudEvents", "CE-Id", "x"},
+		{"keep-alive", "Keep-Alive", "x"},
+		{"real address", "Forwarded", "for=127.0.0.1"},
+		{"settings of HTTP/2", "HTTP2-Settings", "x"},
+		{"trace state", "TraceState", "x"},
 	} {
 		t.Run(tt.why, func(t *testing.T) {
 			require.ErrorIs(t, CheckHeader(tt.name, tt.value), ErrHeader)

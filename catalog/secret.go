@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"crypto/subtle"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -14,22 +15,44 @@ const Redacted = "redacted"
 // Reveal is the one way to the plaintext, so that a search for its callers is a complete audit.
 //
 // The zero value means "not set" and marshals as an empty string.
-type Secret struct{ plain string }
+//
+// The plaintext is behind a pointer because package fmt cannot call the methods of a value in an unexported field: it
+// prints the bare fields there, of which this one is an address. For the same reason secrets do not compare: == would
+// compare addresses.
+type Secret struct {
+	_     [0]func()
+	plain *string // nil: not set
+}
 
 // NewSecret wraps a plaintext.
-func NewSecret(plain string) Secret { return Secret{plain: plain} }
+func NewSecret(plain string) Secret {
+	if plain == "" {
+		return Secret{}
+	}
+	return Secret{plain: &plain}
+}
 
 // Reveal returns the plaintext.
-func (s Secret) Reveal() string { return s.plain }
+func (s Secret) Reveal() string {
+	if s.plain == nil {
+		return ""
+	}
+	return *s.plain
+}
 
 // IsSet reports whether there is a value.
-func (s Secret) IsSet() bool { return s.plain != "" }
+func (s Secret) IsSet() bool { return s.plain != nil }
 
 // IsRedacted reports whether a client sent the placeholder back, meaning "keep what is stored".
-func (s Secret) IsRedacted() bool { return s.plain == Redacted }
+func (s Secret) IsRedacted() bool { return s.Reveal() == Redacted }
+
+// Equal compares the plaintexts, in a time that tells nothing but whether their lengths differ.
+func (s Secret) Equal(other Secret) bool {
+	return subtle.ConstantTimeCompare([]byte(s.Reveal()), []byte(other.Reveal())) == 1
+}
 
 func (s Secret) text() string {
-	if s.plain == "" {
+	if !s.IsSet() {
 		return ""
 	}
 	return Redacted
@@ -54,4 +77,11 @@ func (s Secret) MarshalJSON() ([]byte, error) { return json.Marshal(s.text()) }
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.text()), nil }
 
 // UnmarshalJSON reads a plaintext (or the placeholder) that a client sent.
-func (s *Secret) UnmarshalJSON(b []byte) error { return json.Unmarshal(b, &s.plain) }
+func (s *Secret) UnmarshalJSON(b []byte) error {
+	plain := s.Reveal() // which null leaves as it is
+	if err := json.Unmarshal(b, &plain); err != nil {
+		return err
+	}
+	*s = NewSecret(plain)
+	return nil
+}

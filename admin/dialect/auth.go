@@ -14,7 +14,7 @@ func isShownAuth(sent, stored catalog.Auth, words ...catalog.AuthType) bool {
 	if !slices.Contains(words, stored.Type) {
 		return sent.Type == catalog.AuthNone
 	}
-	isShown := func(sent, stored catalog.Secret) bool { return sent.IsRedacted() || sent == stored }
+	isShown := func(sent, stored catalog.Secret) bool { return sent.IsRedacted() || sent.Equal(stored) }
 	return sent.Type == stored.Type && sent.Username == stored.Username && sent.Name == stored.Name &&
 		isShown(sent.Password, stored.Password) && isShown(sent.Token, stored.Token) && isShown(sent.Value, stored.Value)
 }

@@ -57,7 +57,7 @@ func shownSocotraIntegration(in *catalog.Integration, generated catalog.Secret) 
 	if len(in.Signing.Secrets) > 0 {
 		first := in.Signing.Secrets[0]
 		shown.SecuritySpec.Secret, shown.SecuritySpec.Tag = first.Value.String(), first.Tag
-		if generated.IsSet() && first.Value == generated {
+		if generated.IsSet() && first.Value.Equal(generated) {
 			shown.SecuritySpec.Secret = generated.Reveal()
 		}
 	}

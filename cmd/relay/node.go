@@ -114,7 +114,7 @@ func (n node) run(ctx context.Context) error {
 			diverted.Kick()
 		}
 	})
-	client := outbound.New(outbound.Options{Policy: n.Egress, UserAgent: userAgent, Log: n.Log, Registerer: metrics})
+	client := outbound.New(outbound.Options{Policy: n.Egress, AllowInsecureTLS: n.Egress.AllowInsecureTLS, UserAgent: userAgent, Log: n.Log, Registerer: metrics})
 	defer client.Close()
 	recent := history.NewRecent(history.RecentOptions{Redis: n.Redis, RedisPrefix: n.redisPrefix(), Log: n.Log, Registerer: metrics})
 	announcer := announce.New(announce.Options{Producer: producer, Topic: n.Topics.Events(), Log: n.Log, Registerer: metrics})

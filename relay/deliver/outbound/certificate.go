@@ -43,7 +43,7 @@ func (c *Client) checkTLS(ctx context.Context, rawURL string, material tlsMateri
 		return fail(ClassBlocked, "check the URL", err)
 	}
 	// A pool of its own, never remembered: the check must not use a session of the deliveries, nor they one of it.
-	p, err := c.newPool(u, material)
+	p, err := c.newPool(u, material, "")
 	if err != nil || p.tls == nil {
 		return err
 	}

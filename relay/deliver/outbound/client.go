@@ -38,6 +38,8 @@ const (
 // Options configure a Client. Policy is required; every other field has a default.
 type Options struct {
 	Policy Policy
+	// AllowInsecureTLS lets endpoints ask that certificates are not verified. Without it they are, whatever was stored.
+	AllowInsecureTLS bool
 	// Resolver is Go's own when nil.
 	Resolver  Resolver
 	UserAgent string
@@ -53,12 +55,13 @@ type Options struct {
 
 // Client sends requests to endpoints. Its methods may be called from any goroutine.
 type Client struct {
-	policy     Policy
-	userAgent  string
-	connIdle   time.Duration
-	maxTargets int
-	log        *slog.Logger
-	metrics    metrics
+	policy      Policy
+	insecureTLS bool
+	userAgent   string
+	connIdle    time.Duration
+	maxTargets  int
+	log         *slog.Logger
+	metrics     metrics
 
 	dialer  *dialer
 	sockets sockets
@@ -80,7 +83,7 @@ func New(o Options) *Client {
 		panic("outbound: New without a Policy would be an unguarded client")
 	}
 	c := &Client{
-		policy: o.Policy, userAgent: o.UserAgent, connIdle: o.MaxConnsIdle, maxTargets: o.MaxTargets, log: o.Log,
+		policy: o.Policy, insecureTLS: o.AllowInsecureTLS, userAgent: o.UserAgent, connIdle: o.MaxConnsIdle, maxTargets: o.MaxTargets, log: o.Log,
 		targets: make(map[targetKey]*list.Element), pools: make(map[poolKey]*pool),
 	}
 	if c.userAgent == "" {

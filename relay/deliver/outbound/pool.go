@@ -52,12 +52,11 @@ const (
 	protocolHTTP2
 )
 
-// poolKey is a trust class: connections are shared between endpoints only if all of it is equal, so that none is
-// ever used with another's certificates or verification. It holds the material itself; catalog.Secret keeps the
-// private key from being printed.
+// poolKey is a receiver with a trust class: connections are shared between endpoints only if all of it is equal, so
+// that none is ever used with another's certificates or verification.
 type poolKey struct {
 	scheme, address string // address is host:port
-	material        tlsMaterial
+	class           trustClass
 }
 
 // pool holds what the endpoints of one trust class share: idle connections, TLS configuration, and what was learned

@@ -2,6 +2,7 @@ package outbound
 
 import (
 	"container/list"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -22,8 +23,29 @@ type tlsMaterial struct {
 	privateKey  catalog.Secret
 }
 
-func materialOf(e *catalog.Endpoint) tlsMaterial {
-	m := tlsMaterial{caCert: e.TLS.CACert, insecure: e.TLS.InsecureSkipVerify}
+// trustClass tells TLS material apart: connections of one class are never used for another. The tenant is part of it,
+// so that no response that a receiver frames badly reaches another tenant's request on a connection that they share.
+// The private key stands in it as its digest.
+type trustClass struct {
+	tenant      string
+	caCert      string
+	insecure    bool
+	certificate string
+	privateKey  [sha256.Size]byte
+}
+
+func (m tlsMaterial) class(tenant string) trustClass {
+	c := trustClass{tenant: tenant, caCert: m.caCert, insecure: m.insecure, certificate: m.certificate}
+	if m.privateKey.IsSet() { // hashing costs a microsecond: only where there is a key
+		c.privateKey = sha256.Sum256([]byte(m.privateKey.Reveal()))
+	}
+	return c
+}
+
+// material of an endpoint. One that was stored while the operator allowed unverified certificates is verified when
+// they are not allowed any more.
+func (c *Client) material(e *catalog.Endpoint) tlsMaterial {
+	m := tlsMaterial{caCert: e.TLS.CACert, insecure: e.TLS.InsecureSkipVerify && c.insecureTLS}
 	if e.Auth.Type == catalog.AuthMTLS {
 		m.certificate, m.privateKey = e.Auth.Certificate, e.Auth.PrivateKey
 	}
@@ -36,7 +58,6 @@ func (m tlsMaterial) config(host string) (*tls.Config, error) {
 		ServerName: host,
 		MinVersion: tls.VersionTLS12,
 		NextProtos: []string{alpnHTTP1},
-		// The policy decided at registration whether an endpoint may ask for this.
 		InsecureSkipVerify: m.insecure, //nolint:gosec
 		// Belongs to this trust class alone, as a resumed session brings its authentication with it.
 		ClientSessionCache: tls.NewLRUClientSessionCache(sessionsPerPool),
@@ -66,8 +87,8 @@ const sessionsPerPool = 4
 
 // targetKey holds all of an endpoint that a target depends on, so that an edited endpoint is another target.
 type targetKey struct {
-	url      string
-	material tlsMaterial
+	url   string
+	class trustClass
 }
 
 // target is a URL that passed the policy, in the form that a request needs, with the pool of its trust class.
@@ -82,7 +103,8 @@ type target struct {
 // target finds or makes the target of an endpoint. The policy is asked once for each: it does not change while the
 // process runs, and what a name resolves to is vetted at every dial.
 func (c *Client) target(e *catalog.Endpoint, now time.Time) (*target, error) {
-	key := targetKey{url: e.URL, material: materialOf(e)}
+	material := c.material(e)
+	key := targetKey{url: e.URL, class: material.class(e.Tenant)}
 	c.mu.Lock()
 	if element, ok := c.targets[key]; ok {
 		t := element.Value.(*target)
@@ -97,14 +119,14 @@ func (c *Client) target(e *catalog.Endpoint, now time.Time) (*target, error) {
 	if err != nil {
 		return nil, fail(ClassBlocked, "check the URL", err)
 	}
-	pool, err := c.newPool(u, key.material)
+	pool, err := c.newPool(u, material, e.Tenant)
 	if err != nil {
 		return nil, err
 	}
 	return c.remember(&target{key: key, url: u, requestURI: u.RequestURI(), pool: pool, used: now}), nil
 }
 
-func (c *Client) newPool(u *url.URL, material tlsMaterial) (*pool, error) {
+func (c *Client) newPool(u *url.URL, material tlsMaterial, tenant string) (*pool, error) {
 	p := &pool{host: u.Hostname(), port: u.Port(), budget: &c.budget}
 	switch u.Scheme {
 	case "http":
@@ -122,7 +144,7 @@ func (c *Client) newPool(u *url.URL, material tlsMaterial) (*pool, error) {
 	if p.port == "" {
 		p.port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	}
-	p.key = poolKey{scheme: u.Scheme, address: net.JoinHostPort(p.host, p.port), material: material}
+	p.key = poolKey{scheme: u.Scheme, address: net.JoinHostPort(p.host, p.port), class: material.class(tenant)}
 	return p, nil
 }
 

@@ -38,24 +38,25 @@ func TestTLS(t *testing.T) {
 		modify func(*catalog.Endpoint)
 		class  Class
 	}{
-		"trusted":              {server: ca.server(t, good)},
-		"TLS 1.2":              {server: with(ca.server(t, good), func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 })},
-		"server without ALPN":  {server: ca.server(t, good)},
-		"server with ALPN":     {server: with(ca.server(t, good), func(c *tls.Config) { c.NextProtos = []string{"h2", "http/1.1"} })},
-		"expired":              {server: ca.server(t, leaf{names: good.names, expired: true}), class: ClassTLS},
-		"wrong host":           {server: ca.server(t, leaf{names: []string{"other.test"}}), class: ClassTLS},
-		"self-signed":          {server: newAuthority(t).server(t, good), class: ClassTLS},
-		"another CA":           {server: other.server(t, good), class: ClassTLS},
-		"TLS 1.0":              {server: with(ca.server(t, good), func(c *tls.Config) { c.MaxVersion = tls.VersionTLS10 }), class: ClassTLS},
-		"no caCert":            {server: ca.server(t, good), modify: func(e *catalog.Endpoint) { e.TLS.CACert = "" }, class: ClassTLS},
-		"unusable caCert":      {server: ca.server(t, good), modify: func(e *catalog.Endpoint) { e.TLS.CACert = "junk" }, class: ClassTLS},
-		"insecure":             {server: other.server(t, leaf{names: []string{"x"}, expired: true}), modify: func(e *catalog.Endpoint) { e.TLS = catalog.TLS{InsecureSkipVerify: true} }},
-		"unusable client cert": {server: ca.server(t, good), modify: func(e *catalog.Endpoint) { e.Auth = mtls("junk", "s3cret") }, class: ClassTLS},
+		"trusted":               {server: ca.server(t, good)},
+		"TLS 1.2":               {server: with(ca.server(t, good), func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 })},
+		"server without ALPN":   {server: ca.server(t, good)},
+		"server with ALPN":      {server: with(ca.server(t, good), func(c *tls.Config) { c.NextProtos = []string{"h2", "http/1.1"} })},
+		"expired":               {server: ca.server(t, leaf{names: good.names, expired: true}), class: ClassTLS},
+		"wrong host":            {server: ca.server(t, leaf{names: []string{"other.test"}}), class: ClassTLS},
+		"self-signed":           {server: newAuthority(t).server(t, good), class: ClassTLS},
+		"another CA":            {server: other.server(t, good), class: ClassTLS},
+		"TLS 1.0":               {server: with(ca.server(t, good), func(c *tls.Config) { c.MaxVersion = tls.VersionTLS10 }), class: ClassTLS},
+		"no caCert":             {server: ca.server(t, good), modify: func(e *catalog.Endpoint) { e.TLS.CACert = "" }, class: ClassTLS},
+		"unusable caCert":       {server: ca.server(t, good), modify: func(e *catalog.Endpoint) { e.TLS.CACert = "junk" }, class: ClassTLS},
+		"insecure":              {server: other.server(t, leaf{names: []string{"x"}, expired: true}), modify: func(e *catalog.Endpoint) { e.TLS = catalog.TLS{InsecureSkipVerify: true} }},
+		"insecure, not allowed": {server: other.server(t, leaf{names: []string{"x"}}), modify: func(e *catalog.Endpoint) { e.TLS = catalog.TLS{InsecureSkipVerify: true} }, class: ClassTLS},
+		"unusable client cert":  {server: ca.server(t, good), modify: func(e *catalog.Endpoint) { e.Auth = mtls("junk", "s3cret") }, class: ClassTLS},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := receiveTLS(t, tc.server, serve(ok200))
-			c := newClient(t, Options{Resolver: answer("127.0.0.1")})
+			c := newClient(t, Options{Resolver: answer("127.0.0.1"), AllowInsecureTLS: name != "insecure, not allowed"})
 			request := postTLS(r, ca, ample)
 			if tc.modify != nil {
 				tc.modify(request.Endpoint)
@@ -147,10 +148,11 @@ func TestRefusalAfterTheHandshake(t *testing.T) {
 	require.EqualValues(t, 1, r.accepted.Load())
 }
 
-// TestTrustClassesShareNothing: every piece of TLS material, and the scheme, separates pools.
+// TestTrustClassesShareNothing: every piece of TLS material, the tenant and the scheme separate pools.
 func TestTrustClassesShareNothing(t *testing.T) {
 	ca := newAuthority(t)
 	cert, key := ca.issue(t, leaf{common: "tenant-a", client: true})
+	otherCert, otherKey := ca.issue(t, leaf{common: "tenant-a", client: true})
 	variants := []*catalog.Endpoint{
 		{URL: "https://receiver.test/"},
 		{URL: "http://receiver.test:443/"},
@@ -159,8 +161,11 @@ func TestTrustClassesShareNothing(t *testing.T) {
 		{URL: "https://receiver.test/", TLS: catalog.TLS{CACert: ca.pem()}},
 		{URL: "https://receiver.test/", TLS: catalog.TLS{InsecureSkipVerify: true}},
 		{URL: "https://receiver.test/", Auth: mtls(cert, key)},
+		{URL: "https://receiver.test/", Auth: mtls(otherCert, otherKey)},
+		{URL: "https://receiver.test/", Tenant: "acme"},
+		{URL: "https://receiver.test/", Tenant: "acme", Auth: mtls(cert, key)},
 	}
-	c := newClient(t, Options{})
+	c := newClient(t, Options{AllowInsecureTLS: true})
 	seen := map[*pool]bool{}
 	for _, e := range variants {
 		first, err := c.target(e, time.Now())
