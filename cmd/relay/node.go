@@ -39,6 +39,7 @@ type node struct {
 	Redis     redis.UniversalClient
 	Topics    relay.Topics
 	Keys      *registry.Keyring
+	KeyFile   string // where Keys came from; empty: they do not change while the node runs
 	AdminKey  catalog.Secret
 	Egress    catalog.Egress
 	Group     string
@@ -86,7 +87,7 @@ func (n node) run(ctx context.Context) error {
 	defer producer.Close()
 	journal := relay.NewJournal(producer, n.Log)
 
-	hooks, err := registry.New(registry.Options{Kafka: n.Kafka, Topics: n.Topics, Redis: n.Redis, RedisPrefix: n.redisPrefix(), Keys: n.Keys, Log: n.Log, Registerer: metrics,
+	hooks, err := registry.New(registry.Options{Kafka: n.Kafka, Topics: n.Topics, Redis: n.Redis, RedisPrefix: n.redisPrefix(), Keys: n.Keys, Rewrap: n.Admin, Log: n.Log, Registerer: metrics,
 		Announce: func(w *catalog.Webhook, s *catalog.Suspension, applied int64) *kgo.Record {
 			return announce.Suspension(n.Topics.Events(), w, s, applied)
 		}})
@@ -186,6 +187,10 @@ func (n node) run(ctx context.Context) error {
 	background.Go(func() error { recent.Run(base); return nil })
 	watch := newRedisWatch(n.Redis, n.Log, metrics)
 	background.Go(func() error { watch.run(base); return nil })
+
+	if n.KeyFile != "" {
+		background.Go(func() error { newKeyWatch(n.KeyFile, n.Keys, hooks.SetKeys, n.Log).run(base); return nil })
+	}
 
 	adminAddr := ""
 	if n.Admin {

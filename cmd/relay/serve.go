@@ -48,7 +48,7 @@ func (c *serveCmd) Run(ctx context.Context, s streams) error {
 		return ignoreStop(ctx, err)
 	}
 	return node{
-		Kafka: kafka, Redis: redis, Topics: topics, Keys: ring, AdminKey: adminKey, Egress: c.Egress.Egress(),
+		Kafka: kafka, Redis: redis, Topics: topics, Keys: ring, KeyFile: c.Keys.MasterKeyFile, AdminKey: adminKey, Egress: c.Egress.Egress(),
 		Group: c.Intake.Group, Instance: c.Intake.InstanceID, Domains: c.Topic.DomainTopics, From: intake.From(c.From),
 		Limits: c.Intake.Limits(), Session: c.Intake.SessionTimeout, Drain: c.Intake.DrainTimeout, Breaker: serveBreaker,
 		Relay: slices.Contains(c.Roles, roleRelay), Admin: slices.Contains(c.Roles, roleAdmin),

@@ -23,6 +23,7 @@ import (
 //	<prefix>{registry}:records:<gen>     hash: record key → value
 //	<prefix>{registry}:write             the writers' lock
 //	<prefix>{registry}:rebuild           the rebuilders' lock
+//	<prefix>{registry}:rewrap            the lock of whoever brings records under a new master key
 //
 // watermark is the offset that the copy covers, count the number of fields it must have, updated when the watermark
 // was last known to be the end of the topic. Every process applies every batch; the script takes only what continues
@@ -61,11 +62,11 @@ type cache struct {
 }
 
 // cacheKeys are the names in Redis.
-type cacheKeys struct{ meta, records, writeLock, rebuildLock string }
+type cacheKeys struct{ meta, records, writeLock, rebuildLock, rewrapLock string }
 
 func cacheKeysFor(prefix string) cacheKeys {
 	base := prefix + "{registry}:"
-	return cacheKeys{meta: base + "meta", records: base + "records:", writeLock: base + "write", rebuildLock: base + "rebuild"}
+	return cacheKeys{meta: base + "meta", records: base + "records:", writeLock: base + "write", rebuildLock: base + "rebuild", rewrapLock: base + "rewrap"}
 }
 
 // quarantinePrefix is in front of the key of a record that did not decode where it was applied.

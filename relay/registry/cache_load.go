@@ -110,7 +110,7 @@ func (c *cache) load(ctx context.Context, b bounds) (copied, copyVerdict) {
 	if after.gen != m.gen || after.watermark != m.watermark || int64(len(fields)) != m.count {
 		return c.notLoaded(copyIncomplete, nil)
 	}
-	changes, err := decodeCopy(c.r.opts.Keys, fields)
+	changes, err := decodeCopy(c.r.ring(), fields)
 	if err != nil {
 		return c.notLoaded(copyUndecodable, err)
 	}
@@ -176,7 +176,9 @@ func decodeCopy(keys *Keyring, fields map[string]string) ([]change, error) {
 	inParallel(len(names), func(i int) {
 		key := strings.TrimPrefix(names[i], quarantinePrefix)
 		steps[i].key = key
-		steps[i].resource, steps[i].err = decodeRecord(keys, key, []byte(fields[names[i]]))
+		value := []byte(fields[names[i]])
+		steps[i].resource, steps[i].err = decodeRecord(keys, key, value)
+		steps[i].stale = keys.isStale(value)
 	})
 	good, later := make([]change, 0, len(steps)), []change(nil)
 	for i, step := range steps {

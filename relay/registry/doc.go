@@ -19,9 +19,20 @@
 // this process does not hold is more than one bad record: subscriptions are unknown here, so the snapshot is not
 // complete, and not fresh, until the key is configured or the record replaced.
 //
+// # Master keys
+//
+// A record's secrets are sealed with a data key of their own, which a master key wraps. SetKeys replaces the master
+// keys of a running process. Records under another key than the first are stale: each process knows which they are, and
+// the one that was told to (Options.Rewrap) wraps their data keys anew, a chunk at a time through the fenced writer; a
+// record changes in nothing else, so that no revision and no webhook's behaviour does. Interrupted anywhere, it goes on
+// after the next start. Keys that records may need cannot be taken away from a running process.
+//
 // # Who owns what
 //
-//	snapshot   its mutex; written by the one applying goroutine only (Run's start, then tail)
+//	applying   held by whoever fills the snapshot: Run's start and tail for each batch, SetKeys while it replaces the
+//	           keys, keepSealed while it applies what waited for one
+//	snapshot   its mutex; written by the holder of applying only
+//	stale      its mutex; noted by the holder of applying, counted by keepSealed
 //	applied    position; advanced by the applying goroutine after snapshot, callbacks and cache queue have the batch
 //	freshness  Registry.mu; written by keepFresh and by writers, who ask for the end too
 //	writer     whoever holds its turn: one write of this process at a time; other processes are fenced by Kafka
@@ -40,5 +51,5 @@
 //
 // registry.go (options, Run), record.go and seal.go (what is stored), snapshot.go and views.go (what is read), tail.go
 // and freshness.go (how it is filled and confirmed), writer.go (how it is written) with webhooks.go, suspensions.go,
-// integrations.go and keypairs.go (what the writes decide), cache.go with cache_load.go and cache_rebuild.go (the copy in Redis).
+// integrations.go and keypairs.go (what the writes decide), rekey.go with stale.go and rewrap.go (how master keys change), cache.go with cache_load.go and cache_rebuild.go (the copy in Redis).
 package registry

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -128,4 +129,9 @@ func randomBytes(n int) []byte {
 	b := make([]byte, n)
 	_, _ = rand.Read(b)
 	return b
+}
+
+// Equal reports whether both hold the same keys under the same ids in the same order.
+func (k *Keyring) Equal(other *Keyring) bool {
+	return slices.EqualFunc(k.keys, other.keys, func(a, b masterKey) bool { return a.id == b.id && a.check == b.check })
 }

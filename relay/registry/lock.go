@@ -63,6 +63,13 @@ func (l *lock) try(ctx context.Context, token string, ttl time.Duration) (bool, 
 	return err == nil, err
 }
 
+// renew makes a lock that is held last on. Without Redis it does nothing: the lock is advice.
+func (l *lock) renew(ctx context.Context, token string, ttl time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, redisWithin)
+	defer cancel()
+	_ = l.redis.Set(ctx, l.key, token, ttl).Err()
+}
+
 // release must reach Redis although the write's context may have ended: otherwise others wait out their patience
 // until the lock expires.
 func (l *lock) release(ctx context.Context, token string) {

@@ -59,6 +59,13 @@ func newMetrics(registerer prometheus.Registerer, r *Registry) (*metrics, error)
 		gauge("applied_offset", "Next offset of the webhooks topic to apply.", func() float64 { return float64(r.Applied()) }),
 		gauge("end_offset", "Latest end offset that Kafka was asked for.", func() float64 { return float64(r.Status().End) }),
 		gauge("quarantined", "Records that could not be applied.", func() float64 { return float64(r.Status().Quarantined) }),
+		gauge("records_under_old_key", "Records sealed with another master key than the first; -1 while they are being counted.", func() float64 {
+			stale, known := r.stale.count()
+			if !known || !r.isComplete() {
+				return -1
+			}
+			return float64(stale)
+		}),
 		gauge("fresh", "1 while the snapshot is confirmed up to date.", func() float64 {
 			if r.Fresh() {
 				return 1

@@ -30,7 +30,11 @@ type Options struct {
 	Redis redis.UniversalClient
 	// RedisPrefix is in front of every key. Default "relay:".
 	RedisPrefix string
-	Keys        *Keyring
+	// Keys are the master keys at start; SetKeys replaces them.
+	Keys *Keyring
+	// Rewrap makes it this process's task to bring records that are sealed with another master key under the first one.
+	// One process of a fleet is enough; several do no harm.
+	Rewrap bool
 	// Log default: slog.Default.
 	Log *slog.Logger
 	// Registerer may be nil: nothing is exported then.
@@ -59,6 +63,8 @@ type timing struct {
 	writeWithin time.Duration
 	// cacheEvery is how often the cache in Redis is looked after when nothing changes.
 	cacheEvery time.Duration
+	// sealEvery is how often it is looked for records under old master keys.
+	sealEvery time.Duration
 }
 
 func defaultTiming(freshFor time.Duration) timing {
@@ -67,6 +73,7 @@ func defaultTiming(freshFor time.Duration) timing {
 		barrierAfter: 2 * time.Second,
 		writeWithin:  20 * time.Second,
 		cacheEvery:   2 * time.Second,
+		sealEvery:    10 * time.Second,
 	}
 }
 
@@ -84,6 +91,13 @@ type Registry struct {
 	written  *writeLog // which of this process's writes came back through the tail
 	onChange []func(Change)
 	keyless  limitedLog // of the applying goroutine
+
+	// applying is held while a batch is applied, while the keyring is replaced, and while records that waited for a
+	// master key are applied: a batch is decoded and noted by one keyring.
+	applying sync.Mutex
+	rekeyed  atomic.Pointer[Keyring] // set by SetKeys; nil: Options.Keys
+	rekey    chan struct{}           // capacity 1: the keyring was replaced
+	stale    *staleRecords
 
 	writer *writer
 	cache  *cache
@@ -124,7 +138,7 @@ func New(o Options) (*Registry, error) {
 	r := &Registry{
 		opts: o, timing: defaultTiming(o.FreshFor), topic: o.Topics.Webhooks(), instance: hex.EncodeToString(randomBytes(8)),
 		log: o.Log.With("component", "registry"), snapshot: newSnapshot(), applied: newPosition(), written: newWriteLog(),
-		connected: make(chan struct{}), settled: make(chan struct{}),
+		connected: make(chan struct{}), settled: make(chan struct{}), rekey: make(chan struct{}, 1), stale: newStaleRecords(),
 	}
 	var err error
 	if r.metrics, err = newMetrics(o.Registerer, r); err != nil {
@@ -136,8 +150,9 @@ func New(o Options) (*Registry, error) {
 	return r, nil
 }
 
-// OnChange registers f to be called with every change, in the order of offsets, by the one goroutine that applies
-// them, before Applied advances past the change. Call it before Run; f must not block and must not write.
+// OnChange registers f to be called with every change, one at a time and for each webhook in the order of offsets,
+// before Applied advances past the change. (What waited for a master key comes late, when SetKeys has brought it.)
+// Call it before Run; f must not block and must not write.
 func (r *Registry) OnChange(f func(Change)) { r.onChange = append(r.onChange, f) }
 
 // Run loads what Redis holds, tails the topic and looks after the cache until ctx ends, and returns nil then. It
@@ -165,6 +180,7 @@ func (r *Registry) Run(ctx context.Context) error {
 	group.Go(func() error { return r.tail(ctx, from) })
 	group.Go(func() error { return r.keepFresh(ctx) })
 	group.Go(func() error { return r.cache.run(ctx) })
+	group.Go(func() error { return r.keepSealed(ctx) })
 	return endOf(ctx, group.Wait())
 }
 

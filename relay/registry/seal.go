@@ -52,19 +52,21 @@ func (k *Keyring) seal(recordKey string, secrets secretsByPath) (*sealed, error)
 	if err != nil {
 		return nil, fmt.Errorf("seal secrets of %s: %w", recordKey, err)
 	}
-	dataKey, master := randomBytes(masterKeyBytes), k.current()
-	return &sealed{
-		KeyID: master.id, Check: master.check,
-		Key: master.aead.Seal(nil, nil, dataKey, additionalData(purposeKey, recordKey)),
-		Box: newAEAD(dataKey).Seal(nil, nil, plain, additionalData(purposeBox, recordKey)),
-	}, nil
+	dataKey := randomBytes(masterKeyBytes)
+	s := &sealed{Box: newAEAD(dataKey).Seal(nil, nil, plain, additionalData(purposeBox, recordKey))}
+	k.wrap(recordKey, s, dataKey)
+	return s, nil
 }
 
-// open decrypts an envelope. Errors are a *MissingKeyError or match ErrSealed.
-func (k *Keyring) open(recordKey string, s *sealed) (secretsByPath, error) {
-	if s == nil {
-		return nil, nil
-	}
+// wrap puts the data key of an envelope under the current master key.
+func (k *Keyring) wrap(recordKey string, s *sealed, dataKey []byte) {
+	master := k.current()
+	s.KeyID, s.Check = master.id, master.check
+	s.Key = master.aead.Seal(nil, nil, dataKey, additionalData(purposeKey, recordKey))
+}
+
+// unwrap gives the data key of an envelope. Errors are a *MissingKeyError or match ErrSealed.
+func (k *Keyring) unwrap(recordKey string, s *sealed) ([]byte, error) {
 	master, ok := k.find(s.KeyID, s.Check)
 	if !ok {
 		return nil, &MissingKeyError{KeyID: s.KeyID}
@@ -75,6 +77,18 @@ func (k *Keyring) open(recordKey string, s *sealed) (secretsByPath, error) {
 	}
 	if len(dataKey) != masterKeyBytes {
 		return nil, fmt.Errorf("%w: data key of %d bytes", ErrSealed, len(dataKey))
+	}
+	return dataKey, nil
+}
+
+// open decrypts an envelope. Errors are a *MissingKeyError or match ErrSealed.
+func (k *Keyring) open(recordKey string, s *sealed) (secretsByPath, error) {
+	if s == nil {
+		return nil, nil
+	}
+	dataKey, err := k.unwrap(recordKey, s)
+	if err != nil {
+		return nil, err
 	}
 	plain, err := newAEAD(dataKey).Open(nil, nil, s.Box, additionalData(purposeBox, recordKey))
 	if err != nil {

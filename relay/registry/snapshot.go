@@ -68,7 +68,8 @@ func idKeyOf(w *catalog.Webhook) idKey {
 
 // quarantine says why a record was not applied.
 type quarantine struct {
-	err error
+	err    error
+	offset int64 // of the record; unknownOffset when it came from the cache
 	// missingKey is the id of the master key that the record is sealed with, when that key is not configured.
 	missingKey string
 }

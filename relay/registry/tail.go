@@ -61,9 +61,12 @@ func (r *Registry) load(ctx context.Context) (from int64, err error) {
 	from, source := first, SourceTopic
 	if verdict == copyUsable {
 		from, source = copied.watermark, SourceRedis
+		r.applying.Lock()
 		for _, c := range copied.changes {
+			r.stale.note(c.key, unknownOffset, c.stale)
 			r.take(c)
 		}
+		r.applying.Unlock()
 	}
 	r.mu.Lock()
 	r.topicID, r.source = id, source
@@ -126,14 +129,17 @@ func (r *Registry) applyBatch(records []*kgo.Record) {
 	if len(records) == 0 {
 		return
 	}
+	r.applying.Lock()
+	defer r.applying.Unlock()
 	start := r.applied.get()
 	end := records[len(records)-1].Offset + 1
-	decoded := decodeBatch(r.opts.Keys, records)
+	decoded := decodeBatch(r.ring(), records)
 	ops := make([]cacheOp, 0, len(records))
 	for i, rec := range records {
 		if rec.Attrs.IsControl() {
 			continue
 		}
+		r.stale.note(string(rec.Key), rec.Offset, decoded[i].stale)
 		if op, ok := r.applyRecord(rec, decoded[i]); ok {
 			ops = append(ops, op)
 		}
@@ -170,15 +176,16 @@ func (r *Registry) applyRecord(rec *kgo.Record, d decoded) (op cacheOp, cached b
 // change is one step of filling the snapshot: a resource, or a record that is held back.
 type change struct {
 	resource resource
-	offset   int64  // of the record; 0 when it comes from the cache
-	key      string // of the record held back
-	err      error  // why it is held back
+	offset   int64 // of the record; 0 when it comes from the cache
+	key      string
+	err      error // why the record is held back, or nil
+	stale    bool  // sealed with another master key than the current one
 }
 
 // take applies one step and tells the callbacks.
 func (r *Registry) take(c change) {
 	if c.err != nil {
-		r.quarantine(c.key, -1, c.err)
+		r.quarantine(c.key, unknownOffset, c.err)
 		return
 	}
 	for _, changed := range r.snapshot.apply(c.resource) {
@@ -192,7 +199,7 @@ func (r *Registry) take(c change) {
 // quarantine holds back a record that does not decode. The last good version stays in force. A record under a
 // missing master key is worse than a damaged one: it will open elsewhere, so this process is behind.
 func (r *Registry) quarantine(key string, offset int64, err error) {
-	q := quarantine{err: err}
+	q := quarantine{err: err, offset: offset}
 	var missing *MissingKeyError
 	if errors.As(err, &missing) {
 		q.missingKey = missing.KeyID
@@ -213,6 +220,7 @@ func (r *Registry) quarantine(key string, offset int64, err error) {
 type decoded struct {
 	resource resource
 	err      error
+	stale    bool
 }
 
 // decodeBatch decodes records, on all processors when there are many: a start reads a hundred thousand.
@@ -221,6 +229,7 @@ func decodeBatch(keys *Keyring, records []*kgo.Record) []decoded {
 	inParallel(len(records), func(i int) {
 		if rec := records[i]; !rec.Attrs.IsControl() {
 			out[i].resource, out[i].err = decodeRecord(keys, string(rec.Key), rec.Value)
+			out[i].stale = keys.isStale(rec.Value)
 		}
 	})
 	return out

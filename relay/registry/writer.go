@@ -83,12 +83,14 @@ func (w *writer) close() {
 	w.resign()
 }
 
-// draft is a record to be written; without content it is a tombstone.
+// draft is a record to be written: content is encoded, value is written as it stands; without either it is a
+// tombstone.
 type draft struct {
 	key     recordKey
 	content any
-	// announcement, when set, is written as it is in place of the two above. The last draft of a write has none: it is
-	// the one that the tail is waited for.
+	value   []byte
+	// announcement, when set, is written as it is in place of the above. The last draft of a write has none: it is the
+	// one that the tail is waited for.
 	announcement *kgo.Record
 }
 
@@ -210,10 +212,10 @@ func (w *writer) records(id string, drafts []draft) ([]*kgo.Record, error) {
 			records[i] = d.announcement
 			continue
 		}
-		var value []byte
+		value := d.value
 		if d.content != nil {
 			var err error
-			if value, err = encodeRecord(w.r.opts.Keys, d.key, d.content); err != nil {
+			if value, err = encodeRecord(w.r.ring(), d.key, d.content); err != nil {
 				return nil, err
 			}
 		}

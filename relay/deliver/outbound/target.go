@@ -55,9 +55,9 @@ func (c *Client) material(e *catalog.Endpoint) tlsMaterial {
 // config is the client configuration for a host. HTTP/1.1 is what it offers; see dial.go for HTTP/2.
 func (m tlsMaterial) config(host string) (*tls.Config, error) {
 	c := &tls.Config{
-		ServerName: host,
-		MinVersion: tls.VersionTLS12,
-		NextProtos: []string{alpnHTTP1},
+		ServerName:         host,
+		MinVersion:         tls.VersionTLS12,
+		NextProtos:         []string{alpnHTTP1},
 		InsecureSkipVerify: m.insecure, //nolint:gosec
 		// Belongs to this trust class alone, as a resumed session brings its authentication with it.
 		ClientSessionCache: tls.NewLRUClientSessionCache(sessionsPerPool),
