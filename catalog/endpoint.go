@@ -31,6 +31,7 @@ type Auth struct {
 	ClientID     string   `json:"clientId,omitempty"`
 	ClientSecret Secret   `json:"clientSecret,omitzero"`
 	Scopes       []string `json:"scopes,omitempty"`
+	Audience     string   `json:"audience,omitempty"` // a parameter that some token servers ask for
 
 	Certificate string `json:"certificate,omitempty"` // mtls, PEM
 	PrivateKey  Secret `json:"privateKey,omitzero"`   // mtls, PEM

@@ -90,6 +90,7 @@ func (c *checker) auth(path string, a *Auth) {
 		for i, scope := range a.Scopes {
 			c.require(isScope(scope), fmt.Sprintf("%s.scopes[%d]", path, i), "%q is not an OAuth scope", scope)
 		}
+		c.text(path+".audience", a.Audience, MaxCredentialLength)
 	case AuthMTLS:
 		c.keyPair(path, a)
 	default:

@@ -82,7 +82,12 @@ func (d *Dispatcher) send(t *Task, tgt *target, report func(breaker.Outcome)) (r
 		ctx = context.Background() // a task without an owner is bounded by its timeout alone
 	}
 	t.trace.request(tgt, s.headers, s.message.Body)
-	res = d.o.Client.Do(ctx, &outbound.Request{Endpoint: &tgt.endpoint, Headers: s.headers, Body: s.message.Body, KeepHeaders: t.trace != nil})
+	request := &outbound.Request{Endpoint: &tgt.endpoint, Headers: s.headers, Body: s.message.Body, KeepHeaders: t.trace != nil}
+	if tgt.credentials == nil {
+		res = d.o.Client.Do(ctx, request)
+	} else {
+		res = d.doAuthorized(ctx, request, tgt.credentials)
+	}
 	outcome = classify(res)
 	return res, nil
 }

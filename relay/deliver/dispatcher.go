@@ -14,6 +14,7 @@ import (
 	"eventrelay/relay"
 	"eventrelay/relay/deliver/breaker"
 	"eventrelay/relay/deliver/outbound"
+	"eventrelay/relay/deliver/token"
 	"eventrelay/relay/divert"
 )
 
@@ -79,6 +80,7 @@ const (
 type Dispatcher struct {
 	o       Options
 	metrics *metrics
+	tokens  *token.Tokens
 
 	ctx  context.Context // of suspensions and their retries; ends at Close
 	stop context.CancelFunc
@@ -116,6 +118,7 @@ func New(o Options) *Dispatcher {
 	ctx, stop := context.WithCancel(context.Background())
 	d := &Dispatcher{o: o, ctx: ctx, stop: stop, lanes: map[string]*lane{}, targets: map[targetKey]*target{}}
 	d.metrics = newMetrics(d, o.Registerer)
+	d.tokens = token.New(o.Client, o.Registerer)
 	return d
 }
 

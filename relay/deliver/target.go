@@ -11,6 +11,7 @@ import (
 	"eventrelay/catalog"
 	"eventrelay/relay"
 	"eventrelay/relay/deliver/outbound"
+	"eventrelay/relay/deliver/token"
 	"eventrelay/relay/payload"
 )
 
@@ -25,12 +26,14 @@ type target struct {
 	endpoint    catalog.Endpoint
 	encoding    *payload.Encoding
 	headers     []outbound.Header // auth, then custom ones
+	// credentials are what a token is fetched with before each attempt; nil where the auth is not oauth2.
+	credentials *token.Credentials
 	err         error
 }
 
 // AuthTypes are the ways to authenticate that deliveries can use.
 func AuthTypes() []catalog.AuthType {
-	return []catalog.AuthType{catalog.AuthNone, catalog.AuthBasic, catalog.AuthBearer, catalog.AuthHeader, catalog.AuthMTLS}
+	return []catalog.AuthType{catalog.AuthNone, catalog.AuthBasic, catalog.AuthBearer, catalog.AuthHeader, catalog.AuthOAuth2, catalog.AuthMTLS}
 }
 
 func compileTarget(w *catalog.Webhook, in *catalog.Integration, office string, pair *rsa.PrivateKey) *target {
@@ -56,6 +59,8 @@ func compileTarget(w *catalog.Webhook, in *catalog.Integration, office string, p
 		t.add("Authorization", "Bearer "+auth.Token.Reveal())
 	case catalog.AuthHeader:
 		t.add(auth.Name, auth.Value.Reveal())
+	case catalog.AuthOAuth2:
+		t.credentials = token.CredentialsOf(&t.endpoint)
 	case catalog.AuthNone, "", catalog.AuthMTLS: // mTLS belongs to the connection
 	default:
 		t.err = fmt.Errorf("%w: auth type %q", ErrUnsendable, auth.Type)

@@ -42,5 +42,6 @@
 //
 // Read client.go first (an attempt from end to end), then target.go, dial.go and resolve.go (the guard), pool.go and
 // socket.go (connections), exchange.go and http2.go (the two protocols), result.go (what came of it). certificate.go
-// makes the handshake without an attempt, for whoever wants to know beforehand.
+// makes the handshake without an attempt, for whoever wants to know beforehand; besides.go asks other servers than the
+// receiver, behind the same guard.
 package outbound

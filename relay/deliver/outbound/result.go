@@ -29,13 +29,15 @@ const (
 	ClassBlocked Class = "blocked"
 	// ClassProtocol: what came back is not a complete HTTP response within the bounds.
 	ClassProtocol Class = "protocol"
+	// ClassToken: the endpoint's token server gave no access token. Package deliver's: no request was made.
+	ClassToken Class = "token"
 	// ClassInternal: our own fault: no file descriptors, no network, no resolver.
 	ClassInternal Class = "internal"
 	// ClassCanceled: the caller's context ended, or the client was closed.
 	ClassCanceled Class = "canceled"
 )
 
-var classes = []Class{ClassStatus, ClassTimeout, ClassConnect, ClassTLS, ClassDNS, ClassBlocked, ClassProtocol, ClassInternal, ClassCanceled}
+var classes = []Class{ClassStatus, ClassTimeout, ClassConnect, ClassTLS, ClassDNS, ClassBlocked, ClassProtocol, ClassToken, ClassInternal, ClassCanceled}
 
 // KeptBodyBytes is how much of a response body a Result keeps, for the attempt log.
 const KeptBodyBytes = 1 << 10
