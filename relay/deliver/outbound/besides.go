@@ -31,6 +31,14 @@ func (c *Client) HTTPClient(e *catalog.Endpoint) *http.Client {
 	}
 }
 
+// CheckURL refuses a URL that attempts may not use, as it is written: net/http tidies a URL up before HTTPClient sees it.
+func (c *Client) CheckURL(raw string) error {
+	if _, err := c.policy.CheckURL(raw); err != nil {
+		return fail(ClassBlocked, "check the URL", err)
+	}
+	return nil
+}
+
 // ClassOf is the class that a step of this package gave to an error, or ClassStatus when it is none of its errors.
 func ClassOf(err error) Class {
 	if f := (*failure)(nil); errors.As(err, &f) {

@@ -73,13 +73,14 @@ func interrupted(ctx context.Context) *Error {
 // fetcher asks one endpoint's token server.
 type fetcher struct {
 	host string
+	doer Doer
 	http *http.Client
 	// config remembers how the server wants the client's credentials, in the Authorization header or in the body.
 	config clientcredentials.Config
 }
 
 func newFetcher(doer Doer, e *catalog.Endpoint) *fetcher {
-	f := &fetcher{http: doer.HTTPClient(e), config: clientcredentials.Config{
+	f := &fetcher{doer: doer, http: doer.HTTPClient(e), config: clientcredentials.Config{
 		ClientID: e.Auth.ClientID, ClientSecret: e.Auth.ClientSecret.Reveal(), TokenURL: e.Auth.TokenURL, Scopes: e.Auth.Scopes}}
 	if e.Auth.Audience != "" {
 		f.config.EndpointParams = url.Values{"audience": {e.Auth.Audience}}
@@ -104,6 +105,9 @@ func (f fetched) lifetime(now time.Time) time.Duration {
 }
 
 func (f *fetcher) do(ctx context.Context) (fetched, *Error) {
+	if err := f.doer.CheckURL(f.config.TokenURL); err != nil {
+		return fetched{}, &Error{Host: f.host, Class: outbound.ClassToken, Err: err}
+	}
 	outer := ctx
 	ctx, cancel := context.WithTimeout(context.WithValue(ctx, oauth2.HTTPClient, f.http), fetchTimeout)
 	defer cancel()

@@ -29,6 +29,8 @@ const (
 // Doer sends requests to what an endpoint names besides its receiver, vetted; outbound.Client is one.
 type Doer interface {
 	HTTPClient(e *catalog.Endpoint) *http.Client
+	// CheckURL refuses a URL as it was registered.
+	CheckURL(raw string) error
 }
 
 // Credentials are what an endpoint's tokens are asked for with. They are immutable.
