@@ -89,6 +89,7 @@ func (d *Dispatcher) send(t *Task, tgt *target, report func(breaker.Outcome)) (r
 		res = d.doAuthorized(ctx, request, tgt.credentials)
 	}
 	outcome = classify(res)
+	scrub(&res, tgt.secrets)
 	return res, nil
 }
 

@@ -36,6 +36,7 @@ func (d *Dispatcher) doAuthorized(ctx context.Context, r *outbound.Request, c *t
 		authorized.Endpoint, authorized.Headers = &endpoint, headers
 		res := d.o.Client.Do(ctx, &authorized)
 		res.Latency = time.Since(began)
+		scrub(&res, []string{access.Reveal()})
 		return res
 	}
 	res := send()

@@ -28,6 +28,7 @@ type target struct {
 	headers     []outbound.Header // auth, then custom ones
 	// credentials are what a token is fetched with before each attempt; nil where the auth is not oauth2.
 	credentials *token.Credentials
+	secrets     []string // what a receiver may echo, see scrub
 	err         error
 }
 
@@ -65,6 +66,7 @@ func compileTarget(w *catalog.Webhook, in *catalog.Integration, office string, p
 	default:
 		t.err = fmt.Errorf("%w: auth type %q", ErrUnsendable, auth.Type)
 	}
+	t.secrets = secretsSent(&t.endpoint, t.headers)
 	for _, name := range slices.Sorted(maps.Keys(t.endpoint.Headers)) {
 		t.add(name, t.endpoint.Headers[name])
 	}
