@@ -14,7 +14,7 @@ type keyConfig struct {
 	AdminKey      catalog.Secret `name:"admin-key" env:"RELAY_ADMIN_KEY" yaml:"admin.key" placeholder:"KEY" help:"Bootstrap key of the admin API, at least 16 characters. Prefer the environment variable or the file: flags show in process lists." group:"Keys"`
 	AdminKeyFile  string         `name:"admin-key-file" env:"RELAY_ADMIN_KEY_FILE" yaml:"admin.keyFile" placeholder:"FILE" help:"File that holds the bootstrap key." group:"Keys"`
 	MasterKey     catalog.Secret `name:"master-key" env:"RELAY_MASTER_KEY" yaml:"masterKey" placeholder:"ID:KEY,…" help:"Keys that encrypt stored secrets: 32 bytes as base64, with ids where there are several; the first encrypts, the others still decrypt." group:"Keys"`
-	MasterKeyFile string         `name:"master-key-file" env:"RELAY_MASTER_KEY_FILE" yaml:"masterKeyFile" placeholder:"FILE" help:"File that holds the master keys." group:"Keys"`
+	MasterKeyFile string         `name:"master-key-file" env:"RELAY_MASTER_KEY_FILE" yaml:"masterKeyFile" placeholder:"FILE" help:"File that holds the master keys; serve reads it again when it changes and at SIGHUP." group:"Keys"`
 }
 
 // generateKey makes a fitting value for either key on every machine that has a relay's neighbours.

@@ -129,8 +129,10 @@ func (f *fleet) start(t *testing.T, instance string, extra ...string) *relayProc
 		"--admin-addr", adminAddr, "--ops-addr", opsAddr, "--from", "earliest", "--retry-delays", strings.Join(delays, ","),
 		"--topic-partitions", fmt.Sprint(f.topics.Partitions), "--event-max-bytes", "1MiB", "--allow-http", "--allow-networks", "127.0.0.0/8", "--log-level", "warn"}, extra...)
 	cmd := exec.Command(os.Args[0]) //nolint:gosec // the test binary itself
-	cmd.Env = append(ownEnv(), "TEST_RUN_RELAY="+strings.Join(args, "\n"),
-		"RELAY_ADMIN_KEY=test-admin-key-0123456789", "RELAY_MASTER_KEY=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
+	cmd.Env = append(ownEnv(), "TEST_RUN_RELAY="+strings.Join(args, "\n"), "RELAY_ADMIN_KEY=test-admin-key-0123456789")
+	if !slices.Contains(extra, "--master-key-file") {
+		cmd.Env = append(cmd.Env, "RELAY_MASTER_KEY=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
+	}
 	cmd.Stdout, cmd.Stderr = &f.logs, &f.logs
 	require.NoError(t, cmd.Start())
 	p := &relayProcess{cmd: cmd, api: api{"http://" + adminAddr, "test-admin-key-0123456789"}, ops: "http://" + opsAddr, done: make(chan error, 1)}

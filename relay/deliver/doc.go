@@ -29,6 +29,6 @@
 // caller, leaves no record and cannot end in any of the above.
 //
 // Read task.go, decide.go (what follows from a result: pure), lane.go (when an attempt may start), attempt.go (one
-// attempt; authorized.go where it needs an access token), settle.go and alert.go (the effects) and dispatcher.go;
-// attempts.go (what is recorded) and testcall.go stand beside them.
+// attempt; authorized.go where it needs an access token, scrub.go for what receivers echo), settle.go and alert.go (the
+// effects) and dispatcher.go; attempts.go (what is recorded) and testcall.go stand beside them.
 package deliver
