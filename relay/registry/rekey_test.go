@@ -328,3 +328,26 @@ func BenchmarkIsStale(b *testing.B) {
 		}
 	}
 }
+
+// Whatever stands in the topic is either refused or comes under the current key.
+func FuzzRewrapValue(f *testing.F) {
+	oldKey, newKey := "old:"+GenerateMasterKey(), "new:"+GenerateMasterKey()
+	was, both := ringOf(f, oldKey), ringOf(f, newKey, oldKey)
+	w := signedWebhook("a")
+	w.UID = "wh_1"
+	key := webhookKey(w)
+	value, err := encodeRecord(was, key, w)
+	require.NoError(f, err)
+	f.Add(value)
+	f.Add(value[:len(value)-20])
+	for _, seed := range []string{``, `{}`, `{"sealed":null}`, `{"sealed":{"kek":"old"}}`, `{"sealed":[1]}`, `{"sealed":{"kek":1,"check":{}}}`, `x"sealed":{}`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, value []byte) {
+		stale := both.isStale(value)
+		wrapped, err := both.rewrapValue(key.String(), value)
+		if err == nil && stale {
+			require.False(t, both.isStale(wrapped))
+		}
+	})
+}
