@@ -152,12 +152,12 @@ func (a *aviary) sinks() []sink {
 		sinks = append(sinks, sink{name: path, text: text})
 	}
 	for topic, text := range a.kafka() {
-		// The attempt log has what receivers answered, who may repeat what the webhook's owner makes them be told.
+		// The attempt log (in Redis: history) has what receivers answered, who may repeat what the webhook's owner makes them be told.
 		shown := topic == a.f.topics.Webhooks() || topic == a.f.topics.Attempts()
 		sinks = append(sinks, sink{name: "topic " + topic, text: text, shown: shown})
 	}
 	for key, text := range a.redis() {
-		sinks = append(sinks, sink{name: "Redis " + key, text: text, shown: strings.Contains(key, "{registry}")})
+		sinks = append(sinks, sink{name: "Redis " + key, text: text, shown: strings.Contains(key, "{registry}") || strings.Contains(key, "{history:")})
 	}
 	return sinks
 }

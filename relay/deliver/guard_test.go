@@ -3,6 +3,7 @@ package deliver
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -73,6 +74,13 @@ func TestGuard(t *testing.T) {
 			task := b.submit("wh_1", nil)
 			require.Eventually(t, func() bool { return b.done.Load() == 1 }, waitFor, tick)
 			return outbound.Class(task.Delivery.LastError)
+		},
+		"test call": func(t *testing.T, policy catalog.Egress, resolver outbound.Resolver, url string) outbound.Class {
+			b := newBench(t, func(o *Options) { o.Client = client(t, policy, resolver) })
+			b.webhook("wh_1", url, nil)
+			exchange, err := b.d.Test(t.Context(), b.webhooks["wh_1"], nil, &catalog.Event{ID: "e", Source: "/s", Type: "debt.paid", Time: time.Now(), Raw: []byte("1"), Data: []byte("1"), Span: catalog.Span{To: 1}})
+			require.NoError(t, err)
+			return exchange.Class
 		},
 		"attempt": func(t *testing.T, policy catalog.Egress, resolver outbound.Resolver, url string) outbound.Class {
 			return client(t, policy, resolver).Do(t.Context(), &outbound.Request{Endpoint: &catalog.Endpoint{URL: url, Timeout: waitFor}}).Class

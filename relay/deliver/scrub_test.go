@@ -16,7 +16,7 @@ func TestScrub(t *testing.T) {
 		Signing: catalog.Signing{Secrets: []catalog.SigningSecret{{Value: catalog.NewSecret("donut-token")}, {Value: catalog.NewSecret("short")}}}}
 	tgt := compileTarget(&catalog.Webhook{UID: "wh_1", URL: "https://example.com/", Format: catalog.FormatRaw, Auth: basic.Auth, Signing: basic.Signing}, nil, "", nil)
 	require.NoError(t, tgt.err)
-	require.Equal(t, []string{"open sesame", "dTpvcGVuIHNlc2FtZQ==", "donut-token"}, tgt.secrets)
+	require.Equal(t, []string{"dTpvcGVuIHNlc2FtZQ==", "open sesame", "donut-token", "short"}, tgt.secrets)
 
 	for _, tc := range []struct{ name, body, want string }{
 		{"nothing", "ok", "ok"},

@@ -66,7 +66,7 @@ func compileTarget(w *catalog.Webhook, in *catalog.Integration, office string, p
 	default:
 		t.err = fmt.Errorf("%w: auth type %q", ErrUnsendable, auth.Type)
 	}
-	t.secrets = secretsSent(&t.endpoint, t.headers)
+	t.secrets = secretsOf(&t.endpoint)
 	for _, name := range slices.Sorted(maps.Keys(t.endpoint.Headers)) {
 		t.add(name, t.endpoint.Headers[name])
 	}
