@@ -1,5 +1,5 @@
 -- Applies the changes that a range of offsets holds, together with the watermark.
--- KEYS meta, entries, by webhook, by tenant, pending, resending
+-- KEYS meta, entries, by webhook, by tenant, pending, resending, by transaction
 -- ARGV generation, first offset of the range, offset after it, then per change: offset, kind, delivery, n, uid, entry
 -- Returns 'applied' and the keys of older generations that came late; or 'ahead', 'behind', 'missing'.
 if meta[1] ~= ARGV[1] then
@@ -16,6 +16,10 @@ local sep = '\31' -- no identifier holds a control character
 local function byWebhook(id, e) return e.u .. sep .. e.d .. '/' .. id end
 local function byTenant(id, e) return e.t .. sep .. e.d .. '/' .. id end
 local function pending(id, e) return e.u .. sep .. e.s .. '/' .. e.d .. '/' .. id end
+-- Only events of one transaction share a range of this set, save for a rare collision, which readers sort out.
+local function byTransaction(id, e)
+  return string.sub(redis.sha1hex(e.t .. sep .. (e.x or e.i or id)), 1, 12) .. sep .. e.d .. '/' .. id
+end
 local function marker(uid, id, n) return uid .. sep .. id .. '/' .. n end
 
 local function current(id)
@@ -27,6 +31,7 @@ local function remove(id, e)
   redis.call('HDEL', KEYS[2], id)
   redis.call('ZREM', KEYS[3], byWebhook(id, e))
   redis.call('ZREM', KEYS[4], byTenant(id, e))
+  redis.call('ZREM', KEYS[7], byTransaction(id, e))
   if e.s then
     redis.call('ZREM', KEYS[5], pending(id, e))
   end
@@ -49,6 +54,7 @@ for i = 4, #ARGV, 6 do
         redis.call('HSET', KEYS[2], id, ARGV[i + 5])
         redis.call('ZADD', KEYS[3], 0, byWebhook(id, e))
         redis.call('ZADD', KEYS[4], 0, byTenant(id, e))
+        redis.call('ZADD', KEYS[7], 0, byTransaction(id, e))
         if e.s and not redis.call('ZSCORE', KEYS[6], marker(uid, id, n)) then
           redis.call('ZADD', KEYS[5], 0, pending(id, e))
         end

@@ -1,5 +1,5 @@
 -- Begins the index of a partition anew, unless it is sound: then it is joined as it stands.
--- KEYS meta, entries, by webhook, by tenant, pending, resending
+-- KEYS meta, entries, by webhook, by tenant, pending, resending, by transaction
 -- ARGV generation to begin, topic id, first offset, now (Unix ms), oldest trusted (Unix ms), generation not to trust
 -- Returns generation, watermark, 1 if begun.
 local meta = redis.call('HMGET', KEYS[1], 'gen', 'topic', 'watermark', 'at')

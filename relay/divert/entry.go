@@ -1,6 +1,7 @@
 package divert
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,6 +42,10 @@ type Entry struct {
 	Offset    int64
 }
 
+// Transaction is the name under which the events of one transaction are found together: its id, or else the event's
+// own id, or else the delivery's.
+func (e Entry) Transaction() string { return cmp.Or(e.TransactionID, e.EventID, e.DeliveryID) }
+
 // Key names the entry's record.
 func (e Entry) Key() Key {
 	return Key{UID: e.UID, Delivery: e.DeliveryID, Generation: e.Generation}
@@ -70,7 +75,7 @@ var (
 )
 
 // storedEntry is an Entry in the index. The short names save memory: at a million entries each byte is a megabyte.
-// The scripts read u, t, d, s and n.
+// The scripts read u, t, d, s, n, x, i, y and r.
 type storedEntry struct {
 	UID           string `json:"u"`
 	Tenant        string `json:"t"`

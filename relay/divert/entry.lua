@@ -1,5 +1,5 @@
 -- Reads one entry.
--- KEYS meta, entries, by webhook, by tenant, pending, resending
+-- KEYS meta, entries, by webhook, by tenant, pending, resending, by transaction
 -- ARGV least watermark, delivery
 -- Returns 'entry', the entry, 1 if it is being resent; or 'none', 'behind', 'missing'.
 if watermark < tonumber(ARGV[1]) then

@@ -15,7 +15,7 @@ import (
 	"eventrelay/relay"
 )
 
-// index is the Redis side: per partition six keys in one hash slot.
+// index is the Redis side: per partition seven keys in one hash slot.
 //
 //	meta       hash: gen, topic, watermark (the offset up to which the topic is covered), at (when it was last known to
 //	           cover all of it, Unix ms), and the sizes that the other keys must have
@@ -24,6 +24,7 @@ import (
 //	tenant     set ordered as text: tenant, divertedAt, delivery id
 //	pending    set ordered as text: uid, epoch, divertedAt, delivery id, of those that are suspended and not being resent
 //	resending  set ordered as text: uid, delivery id, generation, of the markers
+//	transaction  set ordered as text: transactionHead, divertedAt, delivery id
 //
 // A set ordered as text pages by value, so that a page begins exactly after the one before however many entries were
 // added or removed between.
@@ -37,6 +38,8 @@ const (
 	orderWebhook = 3
 	orderTenant  = 4
 	orderPending = 5
+	// orderTransaction has heads that are digests, see transactionHead.
+	orderTransaction = 7
 )
 
 // separator ends the first part of a member. Identifiers hold no control character; the next byte ends a range.
@@ -56,11 +59,20 @@ var (
 	pageSource string
 	//go:embed entry.lua
 	entrySource string
+	//go:embed entries.lua
+	entriesSource string
+	//go:embed count.lua
+	countSource string
+	//go:embed older.lua
+	olderSource string
 
 	beginScript   = redis.NewScript(beginSource)
 	applyScript   = redis.NewScript(soundSource + applySource)
 	pageScript    = redis.NewScript(soundSource + pageSource)
 	entryScript   = redis.NewScript(soundSource + entrySource)
+	entriesScript = redis.NewScript(soundSource + entriesSource)
+	countScript   = redis.NewScript(soundSource + countSource)
+	olderScript   = redis.NewScript(soundSource + olderSource)
 	confirmScript = redis.NewScript(`if redis.call('HGET', KEYS[1], 'gen') == ARGV[1] then redis.call('HSET', KEYS[1], 'at', ARGV[2]) end return 0`)
 )
 
@@ -73,7 +85,7 @@ func (x *index) base(partition int32) string {
 
 func (x *index) keys(partition int32) []string {
 	base := x.base(partition)
-	return []string{base + "meta", base + "entries", base + "webhook", base + "tenant", base + "pending", base + "resending"}
+	return []string{base + "meta", base + "entries", base + "webhook", base + "tenant", base + "pending", base + "resending", base + "transaction"}
 }
 
 // standing is what the index of a partition says of itself.
@@ -230,17 +242,23 @@ func (x *index) page(ctx context.Context, partition int32, least int64, sp span)
 		return nil, 0, fmt.Errorf("%w: partition %d: %w", ErrIndexBehind, partition, errIndexReset)
 	}
 	total, _ := answer[1].(int64)
-	page := make([]listed, 0, (len(answer)-2)/3)
-	for i := 2; i+2 < len(answer); i += 3 {
+	page, err := decodeListed(partition, answer[2:])
+	return page, total, err
+}
+
+// decodeListed reads what scripts answer per entry: member, entry, 1 if it is being resent.
+func decodeListed(partition int32, answer []any) ([]listed, error) {
+	page := make([]listed, 0, len(answer)/3)
+	for i := 0; i+2 < len(answer); i += 3 {
 		member, _ := answer[i].(string)
 		text, _ := answer[i+1].(string)
 		entry, err := decodeEntry(lastPart(member), partition, text, answer[i+2] == int64(1))
 		if err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 		page = append(page, listed{member: member, entry: entry})
 	}
-	return page, total, nil
+	return page, nil
 }
 
 // entry reads one entry of a partition whose watermark is at least least; ok is false when it is not listed.

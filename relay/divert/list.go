@@ -1,6 +1,7 @@
 package divert
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -21,6 +22,9 @@ type Query struct {
 
 	// The filters below apply together; empty ones do not.
 	Type, Reason, TransactionID, EventID string
+	// Transaction selects by Entry.Transaction: as TransactionID does, and an event without a transaction by its own id.
+	// Both are looked up, not scanned for.
+	Transaction string
 	// From and To bound DivertedAt: From inclusive, To exclusive.
 	From, To time.Time
 }
@@ -32,7 +36,7 @@ type Page struct {
 	// Next is the cursor of the next page; empty at the end. A page may hold fewer than Limit and still have a Next,
 	// when a filter passes over many.
 	Next string
-	// Total counts the diverted events of the tenant or webhook, filters not applied.
+	// Total counts the diverted events of the tenant or webhook, filters not applied. It is 0 for a list by transaction.
 	Total int64
 }
 
@@ -53,6 +57,9 @@ func (s *Store) List(ctx context.Context, q Query) (Page, error) {
 	head, order := q.Tenant, orderTenant
 	if q.UID != "" {
 		head, order = q.UID, orderWebhook
+	}
+	if transaction := cmp.Or(q.TransactionID, q.Transaction); transaction != "" {
+		head, order = transactionHead(q.Tenant, transaction), orderTransaction
 	}
 	after, err := decodeCursor(q.Cursor)
 	if err != nil {
@@ -93,7 +100,9 @@ func (s *Store) merge(ctx context.Context, q Query, partitions []int32, covered 
 			if err != nil {
 				return Page{}, err
 			}
-			page.Total += total
+			if sp.order != orderTransaction {
+				page.Total += total
+			}
 			batch = append(batch, part...)
 			if len(part) == sp.limit {
 				full = true
@@ -109,7 +118,7 @@ func (s *Store) merge(ctx context.Context, q Query, partitions []int32, covered 
 				page.Next = encodeCursor(sp.to)
 				return page, nil
 			}
-			if q.UID != "" && item.entry.Tenant != q.Tenant {
+			if sp.order == orderWebhook && item.entry.Tenant != q.Tenant {
 				return Page{}, nil // another tenant's webhook has nothing to see, not even a total
 			}
 			sp.to = "(" + item.member
@@ -129,12 +138,14 @@ func (s *Store) merge(ctx context.Context, q Query, partitions []int32, covered 
 }
 
 func (q Query) filtered() bool {
-	return q.Type != "" || q.Reason != "" || q.TransactionID != "" || q.EventID != ""
+	return q.Type != "" || q.Reason != "" || q.TransactionID != "" || q.EventID != "" || q.Transaction != ""
 }
 
 // selects decides for an entry that the range of the query already holds.
 func (q Query) selects(e Entry) bool {
-	return (q.Type == "" || e.EventType == q.Type) &&
+	return e.Tenant == q.Tenant && (q.UID == "" || e.UID == q.UID) &&
+		(q.Type == "" || e.EventType == q.Type) &&
+		(q.Transaction == "" || e.Transaction() == q.Transaction) &&
 		(q.Reason == "" || string(e.Reason) == q.Reason) &&
 		(q.TransactionID == "" || e.TransactionID == q.TransactionID) &&
 		(q.EventID == "" || e.EventID == q.EventID)

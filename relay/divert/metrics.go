@@ -1,6 +1,7 @@
 package divert
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,13 +15,16 @@ type metrics struct {
 	superseded prometheus.Counter
 	rebuilds   prometheus.Counter
 	barriers   prometheus.Counter
-	lag        *prometheus.GaugeVec // by partition
+	expired    *prometheus.CounterVec // by reason
+	jobs       *prometheus.CounterVec // by kind and state, ended ones
+	lag        *prometheus.GaugeVec   // by partition
 }
 
 // Who asked for a resend.
 const (
 	causeOperator = "operator"
 	causeSweep    = "sweep"
+	causeJob      = "job"
 )
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -34,19 +38,22 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		badRecords: counter("relay_diverted_bad_records_total", "Records of the diverted topic that could not be read, and diverted keys that could not."),
 		superseded: counter("relay_diverted_superseded_total", "Older generations that a crash had left and that were removed."),
 		rebuilds:   counter("relay_diverted_index_rebuilds_total", "Times that the index was begun anew from the first record."),
+		expired:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "relay_diverted_expired_total", Help: "Diverted events removed because they were older than divert.retention, by the reason of their diversion."}, []string{"reason"}),
+		jobs:       prometheus.NewCounterVec(prometheus.CounterOpts{Name: "relay_diverted_jobs_total", Help: "Bulk resends and deletions that ended, by how."}, []string{"kind", "state"}),
 		barriers:   counter("relay_diverted_barriers_total", "Records written only to give a partition a last record."),
 		lag:        prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "relay_diverted_index_lag", Help: "Offsets between the index and the end of the partition."}, []string{"partition"}),
 	}
 	for _, reason := range Reasons {
 		m.puts.WithLabelValues(string(reason))
+		m.expired.WithLabelValues(string(reason))
 	}
-	for _, cause := range []string{causeOperator, causeSweep} {
+	for _, cause := range []string{causeOperator, causeSweep, causeJob} {
 		m.resends.WithLabelValues(cause)
 	}
 	if reg == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.puts, m.resolved, m.resends, m.badRecords, m.superseded, m.rebuilds, m.barriers, m.lag} {
+	for _, c := range []prometheus.Collector{m.puts, m.resolved, m.resends, m.badRecords, m.superseded, m.rebuilds, m.barriers, m.expired, m.jobs, m.lag} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}
@@ -54,15 +61,16 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	return m, nil
 }
 
-// put counts by reason; one that is not listed counts as "other", so that the label stays bounded.
-func (m *metrics) put(reason Reason) {
-	for _, known := range Reasons {
-		if reason == known {
-			m.puts.WithLabelValues(string(reason)).Inc()
-			return
-		}
+func (m *metrics) put(reason Reason) { m.puts.WithLabelValues(bounded(reason)).Inc() }
+
+func (m *metrics) expire(reason Reason) { m.expired.WithLabelValues(bounded(reason)).Inc() }
+
+// bounded is the label of a reason: one that is not listed counts as "other".
+func bounded(reason Reason) string {
+	if slices.Contains(Reasons, reason) {
+		return string(reason)
 	}
-	m.puts.WithLabelValues("other").Inc()
+	return "other"
 }
 
 func (m *metrics) setLag(partition int32, offsets int64) {

@@ -1,6 +1,8 @@
 package divert
 
 import (
+	"crypto/sha1"
+	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
@@ -25,6 +27,13 @@ func parseSortableTime(text string) time.Time {
 }
 
 func sortableEpoch(epoch int64) string { return fmt.Sprintf("%019d", max(epoch, 0)) }
+
+// transactionHead is what the members of one transaction's events begin with: 48 bits of a digest, so that a long id
+// costs no memory. Two transactions may share it; compare the entry.
+func transactionHead(tenant, transaction string) string {
+	sum := sha1.Sum([]byte(tenant + separator + transaction)) // the digest that Redis' scripts have; nobody's secret
+	return hex.EncodeToString(sum[:])[:12]
+}
 
 // pendingUID is the webhook that a member of the pending set belongs to.
 func pendingUID(member string) string {

@@ -1,6 +1,6 @@
 -- Reads a range of one of the ordered sets with the entries it names.
--- KEYS meta, entries, by webhook, by tenant, pending, resending
--- ARGV least watermark, which set (3, 4 or 5), from, to, limit, '1' for the last first, the whole list's from and to,
+-- KEYS meta, entries, by webhook, by tenant, pending, resending, by transaction
+-- ARGV least watermark, which set (3, 4, 5 or 7), from, to, limit, '1' for the last first, the whole list's from and to,
 -- how many of the range to pass over
 -- Returns 'page', entries in the whole list, then per entry: member, entry, 1 if it is being resent; or 'behind', 'missing'.
 if watermark < tonumber(ARGV[1]) then

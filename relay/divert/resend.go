@@ -2,16 +2,15 @@ package divert
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"eventrelay/catalog"
 	"eventrelay/relay"
 )
-
-// claimFor is how long a resend may take between the look at its state and the marker's acknowledgement before
-// another may begin. The claim is advice: without it a delivery may be resent twice, which at-least-once allows.
-const claimFor = 30 * time.Second
 
 // ResendOne sends a diverted event again and returns when both writes are acknowledged: the delivery is then in the
 // retry topics and listed as resending. ErrNotFound, ErrResending, ErrInactive, ErrIndexBehind.
@@ -57,6 +56,9 @@ func (s *Store) resend(detail Detail, webhook *catalog.Webhook, cause string, ac
 	s.chains.begin()
 	s.o.Resend.Enqueue(d, 0, func() {
 		s.chains.follow(func() {
+			if s.reach(crashResent) != nil {
+				return
+			}
 			s.writeAll(func() { acked(); s.chains.end() }, markerRecord(s.topic, key, time.Now()))
 		})
 	})
@@ -78,27 +80,83 @@ func (s *Store) active(uid string) (*catalog.Suspension, *catalog.Webhook, bool)
 	return suspension, webhook, active
 }
 
-func (s *Store) claimKey(uid, deliveryID string) string {
-	return s.o.RedisPrefix + "divert:claim:" + uid + "/" + deliveryID
+// batch is what became of the entries of a resend.
+type batch struct {
+	resent     int // taken to the retry topics
+	under      int // were being resent already
+	unreadable int
 }
 
-func (s *Store) claim(ctx context.Context, uid, deliveryID string) (bool, error) {
-	ok, err := s.o.Redis.SetNX(ctx, s.claimKey(uid, deliveryID), 1, claimFor).Result()
+// resendAll takes claimed entries of one webhook to the retry topics, in the order of their records, and returns when
+// all writes are acknowledged. It looks at each once more, since what was selected may have been resolved or resent by
+// another before it was claimed.
+func (s *Store) resendAll(ctx context.Context, p int32, webhook *catalog.Webhook, entries []Entry, cause string) (batch, error) {
+	var b batch
+	current, err := s.lookAgain(ctx, p, entries)
 	if err != nil {
-		return false, fmt.Errorf("%w: claim delivery %s: %w", ErrIndexBehind, shorten(deliveryID), err)
+		s.unclaim(ctx, entries...)
+		return b, err
 	}
-	return ok, nil
+	offsets := make([]int64, 0, len(current))
+	at := make(map[int64]Entry, len(current))
+	for _, e := range current {
+		if e.State == StateResending {
+			b.under++
+			continue
+		}
+		offsets = append(offsets, e.Offset)
+		at[e.Offset] = e
+	}
+	acks := make(chan struct{}, len(offsets)) // has room for all, so that no acknowledgement waits
+	send := func(detail Detail) {
+		b.resent++
+		s.resend(detail, webhook, cause, func() { acks <- struct{}{} })
+	}
+	err = s.readAt(ctx, p, offsets, func(rec *kgo.Record) error {
+		e, ok := at[rec.Offset]
+		detail, err := s.verify(rec, e)
+		switch {
+		case !ok || errors.Is(err, errMoved):
+			return nil // still in at: looked up below
+		case err != nil:
+			b.unreadable++
+			s.unreadable(rec, err)
+		default:
+			send(detail)
+		}
+		delete(at, rec.Offset)
+		return context.Cause(ctx)
+	})
+	for _, e := range at { // compacted away: the same generation stands further on, or nothing does any more
+		if err != nil {
+			break
+		}
+		detail, gone := s.Get(ctx, e.Tenant, e.UID, e.DeliveryID)
+		switch {
+		case errors.Is(gone, ErrNotFound):
+		case errors.Is(gone, relay.ErrBadRecord):
+			b.unreadable++
+		case gone != nil:
+			err = gone
+		case detail.State == StateResending:
+			b.under++
+		default:
+			send(detail)
+		}
+	}
+	for range b.resent {
+		select {
+		case <-acks:
+		case <-ctx.Done(): // the writes go on, so the claims stay
+			return b, context.Cause(ctx)
+		}
+	}
+	s.unclaim(ctx, entries...)
+	return b, err
 }
 
-// unclaim is best effort: a claim ends by itself. It does not end with the caller, who may have given up.
-func (s *Store) unclaim(ctx context.Context, entries ...Entry) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	pipe := s.o.Redis.Pipeline()
-	for _, e := range entries {
-		pipe.Del(ctx, s.claimKey(e.UID, e.DeliveryID))
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		s.log.Debug("divert_unclaim_failed", "claims", len(entries), "err", err)
-	}
+// unreadable counts and logs a record of a diverted event that cannot be read.
+func (s *Store) unreadable(rec *kgo.Record, err error) {
+	s.metrics.badRecords.Inc()
+	s.log.Error("diverted_record_unreadable", "partition", rec.Partition, "offset", rec.Offset, "err", err)
 }

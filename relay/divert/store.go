@@ -15,6 +15,7 @@ import (
 
 	"eventrelay/catalog"
 	"eventrelay/relay"
+	"eventrelay/relay/jobs"
 )
 
 // Webhooks is the registry, as far as resending needs it.
@@ -41,6 +42,8 @@ type Options struct {
 	Webhooks    Webhooks
 	Resend      Resender
 	Log         *slog.Logger
+	// Jobs keeps the bulk operations, which the sweeper carries out; nil: there are none.
+	Jobs *jobs.Store
 	// Registerer of the metrics; nil keeps them unregistered.
 	Registerer prometheus.Registerer
 
@@ -53,6 +56,12 @@ type Options struct {
 	// SweepInFlight bounds the deliveries of one webhook that are being resent at once, so that an endpoint that
 	// fails again keeps the rest where it can be listed. Default 1000.
 	SweepInFlight int
+	// Retention is how long a diverted event is kept, divert.retention. Default 30 days.
+	Retention time.Duration
+	// ExpireEvery is how often the sweeper looks for what is older. Default 1 min.
+	ExpireEvery time.Duration
+	// OnExpired is told what was removed for its age, once a webhook and look; nil: nobody is. It must not block.
+	OnExpired func(uid string, count int, oldest time.Time)
 }
 
 func (o Options) withDefaults() Options {
@@ -67,6 +76,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.SweepInFlight == 0 {
 		o.SweepInFlight = 1000
+	}
+	if o.Retention == 0 {
+		o.Retention = 30 * 24 * time.Hour
+	}
+	if o.ExpireEvery == 0 {
+		o.ExpireEvery = time.Minute
 	}
 	return o
 }
@@ -83,8 +98,8 @@ func (o Options) validate() error {
 			return fmt.Errorf("divert: option %s is missing", required.name)
 		}
 	}
-	if o.SweepInFlight < 0 || o.IndexWait < 0 || o.CheckEvery < 0 || o.SweepEvery < 0 {
-		return errors.New("divert: options IndexWait, CheckEvery, SweepEvery and SweepInFlight must not be negative")
+	if o.SweepInFlight < 0 || o.IndexWait < 0 || o.CheckEvery < 0 || o.SweepEvery < 0 || o.Retention < 0 || o.ExpireEvery < 0 {
+		return errors.New("divert: options IndexWait, CheckEvery, SweepEvery, SweepInFlight, Retention and ExpireEvery must not be negative")
 	}
 	return nil
 }
@@ -105,6 +120,8 @@ type Store struct {
 	kick chan struct{} // one token: sweep now
 	// barrierAt is when the last barrier of any partition was written, Unix ms.
 	barrierAt atomic.Int64
+	// crash is set by tests before anything runs, see reach.
+	crash func(crashPoint) error
 }
 
 // ProducerOpts are what a client needs that writes to the diverted topic: partitioned by the uid in the key.

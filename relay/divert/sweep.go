@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"eventrelay/catalog"
+	"eventrelay/relay/jobs"
 )
 
 // The ramp of one webhook: so many are resent at the first tick, twice as many at each following one. At a tick a
@@ -40,18 +40,30 @@ func (s *Store) Kick() {
 	}
 }
 
-// sweeper sends on what was diverted while its webhook was suspended, once the suspension ended. It keeps no progress:
-// what is pending in the index is what remains, so a crash, another sweeper or a delivery that was diverted late by an
-// instance that did not know yet all heal at a later tick. It belongs to one goroutine.
+// sweeper does what is to be done to many diverted events: it sends on what was diverted while its webhook was
+// suspended, once the suspension ended; it carries out the jobs; and it removes what is older than the retention.
+//
+// Of a suspension it keeps no progress: what is pending in the index is what remains, so a crash, another sweeper or a
+// delivery that was diverted late by an instance that did not know yet all heal at a later tick. That of a job is in
+// the jobs topic, see run.go. It belongs to one goroutine.
 type sweeper struct {
 	s     *Store
 	token string         // names this sweeper in the lock
-	ramps map[string]int // by uid: how many at its next tick; only webhooks that are being drained
+	ramps map[string]int // by uid: how many at its next tick; only webhooks that something is resent to
+	next  map[string]int // what ramps becomes at the end of this tick
+	term  *jobs.Term     // nil: not the runner of jobs
+	// expired is when this process last looked for what is older than the retention, and found no more.
+	expired time.Time
+}
+
+func newSweeper(s *Store, token string) *sweeper {
+	return &sweeper{s: s, token: token, ramps: map[string]int{}, expired: time.Now()}
 }
 
 func (s *Store) runSweeper(ctx context.Context) {
-	w := &sweeper{s: s, token: rand.Text(), ramps: map[string]int{}}
+	w := newSweeper(s, rand.Text())
 	defer w.unlock(ctx)
+	defer w.resign()
 	tick := time.NewTicker(s.o.SweepEvery)
 	defer tick.Stop()
 	var logged time.Time
@@ -70,38 +82,67 @@ func (s *Store) runSweeper(ctx context.Context) {
 	}
 }
 
-// sweep sends one batch for each webhook that has something to drain.
+// sweep does one tick's work. Where several things are to be done, one that fails does not keep the others.
 func (w *sweeper) sweep(ctx context.Context) error {
 	s := w.s
 	l, err := s.loadLayout(ctx)
 	if err != nil {
 		return err
 	}
-	partitions, err := s.index.withPending(ctx, allPartitions(l.partitions()))
-	if err != nil || len(partitions) == 0 {
-		clear(w.ramps)
-		return err
-	}
-	if held, err := w.lock(ctx); err != nil || !held {
-		return err
-	}
-	// What was resolved must not be resent for want of a look.
-	covered, err := s.awaitIndexed(ctx, partitions)
+	pending, err := s.index.withPending(ctx, allPartitions(l.partitions()))
 	if err != nil {
 		return err
 	}
-	ramps := map[string]int{}
+	open, outdated := s.openJobs()
+	expire := time.Since(w.expired) >= s.o.ExpireEvery
+	if len(pending) == 0 && len(open) == 0 && !outdated && !expire {
+		clear(w.ramps)
+		w.resign()
+		return nil
+	}
+	if held, err := w.lock(ctx); err != nil || !held {
+		w.resign()
+		return err
+	}
+	w.next = map[string]int{}
+	var failed []error
+	if len(pending) > 0 {
+		failed = append(failed, w.drainAll(ctx, pending))
+	}
+	if len(open) > 0 || outdated {
+		failed = append(failed, w.runJobs(ctx))
+	} else {
+		w.resign()
+	}
+	if expire {
+		failed = append(failed, w.expireAll(ctx, allPartitions(l.partitions())))
+	}
+	w.ramps = w.next
+	return errors.Join(failed...)
+}
+
+// budget is how many may be resent to a webhook at this tick; spent notes that some were.
+func (w *sweeper) budget(uid string) int { return max(w.ramps[uid], sweepFirst) }
+
+func (w *sweeper) spent(uid string) { w.next[uid] = min(2*w.budget(uid), sweepMost) }
+
+// drainAll sends on one batch for each webhook whose suspension ended.
+func (w *sweeper) drainAll(ctx context.Context, partitions []int32) error {
+	// What was resolved must not be resent for want of a look.
+	covered, err := w.s.awaitIndexed(ctx, partitions)
+	if err != nil {
+		return err
+	}
 	for _, p := range partitions {
-		if err := w.sweepPartition(ctx, p, covered[p], ramps); err != nil {
+		if err := w.drainPartition(ctx, p, covered[p]); err != nil {
 			return err
 		}
 	}
-	w.ramps = ramps
 	return nil
 }
 
-// sweepPartition goes from webhook to webhook, without looking at what those that keep theirs have.
-func (w *sweeper) sweepPartition(ctx context.Context, p int32, covered int64, ramps map[string]int) error {
+// drainPartition goes from webhook to webhook, without looking at what those that keep theirs have.
+func (w *sweeper) drainPartition(ctx context.Context, p int32, covered int64) error {
 	s := w.s
 	from := "-"
 	for ctx.Err() == nil {
@@ -117,67 +158,39 @@ func (w *sweeper) sweepPartition(ctx context.Context, p int32, covered int64, ra
 		if held, err := w.lock(ctx); err != nil || !held {
 			return err
 		}
-		batch := max(w.ramps[uid], sweepFirst)
-		sent, err := w.drain(ctx, p, covered, suspension, webhook, batch)
-		if err != nil {
+		if err := w.drain(ctx, p, covered, suspension, webhook); err != nil {
 			return fmt.Errorf("webhook %s: %w", uid, err)
-		}
-		if sent > 0 {
-			ramps[uid] = min(2*batch, sweepMost)
 		}
 	}
 	return context.Cause(ctx)
 }
 
-// drain resends up to batch diverted events of a webhook, the oldest first, and waits for their acknowledgements.
-func (w *sweeper) drain(ctx context.Context, p int32, covered int64, suspension *catalog.Suspension, webhook *catalog.Webhook, batch int) (int, error) {
+// drain resends one batch of a webhook's diverted events, the oldest first, and waits for their acknowledgements.
+func (w *sweeper) drain(ctx context.Context, p int32, covered int64, suspension *catalog.Suspension, webhook *catalog.Webhook) error {
 	s := w.s
-	under, err := s.index.resending(ctx, p, webhook.UID)
+	room, err := s.room(ctx, p, webhook.UID)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	batch = min(batch, s.o.SweepInFlight-int(under))
-	entries, err := w.selectEntries(ctx, p, covered, suspension, webhook.UID, batch)
+	entries, err := w.selectEntries(ctx, p, covered, suspension, webhook.UID, min(w.budget(webhook.UID), room))
 	if err != nil || len(entries) == 0 {
-		return 0, err
+		return err
 	}
 	entries, err = s.claimAll(ctx, entries)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	var (
-		sent    int
-		acks    = make(chan struct{}, len(entries)) // has room for all, so that no acknowledgement waits
-		offsets = make([]int64, 0, len(entries))
-		byAt    = make(map[int64]Entry, len(entries))
-	)
-	for _, e := range entries {
-		offsets = append(offsets, e.Offset)
-		byAt[e.Offset] = e
+	sent, err := s.resendAll(ctx, p, webhook, entries, causeSweep)
+	if sent.resent > 0 {
+		w.spent(webhook.UID)
 	}
-	err = s.readAt(ctx, p, offsets, func(rec *kgo.Record) error {
-		detail, err := s.verify(rec, byAt[rec.Offset])
-		switch {
-		case errors.Is(err, errMoved): // resolved or diverted again since: the next tick sees what it is now
-			return nil
-		case err != nil:
-			s.metrics.badRecords.Inc()
-			s.log.Error("diverted_record_unreadable", "partition", p, "offset", rec.Offset, "err", err)
-			return nil
-		}
-		sent++
-		s.resend(detail, webhook, causeSweep, func() { acks <- struct{}{} })
-		return context.Cause(ctx)
-	})
-	for range sent {
-		select {
-		case <-acks:
-		case <-ctx.Done(): // the writes go on, so the claims stay
-			return sent, context.Cause(ctx)
-		}
-	}
-	s.unclaim(ctx, entries...)
-	return sent, err
+	return err
+}
+
+// room is how many more of a webhook's deliveries may be resent at once.
+func (s *Store) room(ctx context.Context, p int32, uid string) (int, error) {
+	under, err := s.index.resending(ctx, p, uid)
+	return max(s.o.SweepInFlight-int(under), 0), err
 }
 
 // selectEntries pages through what is pending for a webhook, epoch by epoch, past the epochs that are kept.
@@ -205,25 +218,6 @@ func (w *sweeper) selectEntries(ctx context.Context, p int32, covered int64, sus
 	return selected, nil
 }
 
-// claimAll claims the entries and returns those that no one else had.
-func (s *Store) claimAll(ctx context.Context, entries []Entry) ([]Entry, error) {
-	pipe := s.o.Redis.Pipeline()
-	answers := make([]*redis.BoolCmd, len(entries))
-	for i, e := range entries {
-		answers[i] = pipe.SetNX(ctx, s.claimKey(e.UID, e.DeliveryID), 1, claimFor)
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, fmt.Errorf("claim %d deliveries: %w", len(entries), err)
-	}
-	claimed := entries[:0]
-	for i, e := range entries {
-		if answers[i].Val() {
-			claimed = append(claimed, e)
-		}
-	}
-	return claimed, nil
-}
-
 func (w *sweeper) lockKey() []string { return []string{w.s.o.RedisPrefix + "divert:sweeper"} }
 
 // lock takes or renews the lock; false when another holds it.
@@ -234,6 +228,14 @@ func (w *sweeper) lock(ctx context.Context) (bool, error) {
 		return false, fmt.Errorf("sweeper's lock: %w", err)
 	}
 	return held == 1, nil
+}
+
+// resign gives up being the runner of jobs.
+func (w *sweeper) resign() {
+	if w.term != nil {
+		w.term.Close()
+		w.term = nil
+	}
 }
 
 // unlock lets another sweep at once. ctx has ended by then, so that this runs beside it, for a moment.

@@ -2,6 +2,8 @@ package divert
 
 import (
 	"context"
+	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,6 +13,9 @@ import (
 	"eventrelay/catalog"
 	"eventrelay/relay"
 )
+
+// sweepers counts those that tests drive, each of which has a name of its own in the lock.
+var sweepers atomic.Int64
 
 var suspended = Why{Reason: ReasonSuspended, Epoch: 1}
 
@@ -27,7 +32,9 @@ func (b *bench) tailed(change ...func(*Options)) (*Store, *sweeper) {
 	b.t.Cleanup(func() { cancel(); <-done })
 	_, err := s.List(b.t.Context(), Query{Tenant: "acme"}) // the index has begun
 	require.NoError(b.t, err)
-	return s, &sweeper{s: s, token: "one", ramps: map[string]int{}}
+	w := newSweeper(s, fmt.Sprint("sweeper ", sweepers.Add(1)))
+	b.t.Cleanup(w.resign)
+	return s, w
 }
 
 // swept runs one tick and returns what it resent, after waiting for what is still being indexed.
@@ -142,7 +149,7 @@ func TestSweeper_OneAtATime(t *testing.T) {
 	b.hooks.suspend(&catalog.Suspension{UID: "wh_1", Epoch: 1})
 	b.fill("wh_1", 30, suspended, time.Now())
 	require.Len(t, b.swept(w), 10)
-	other := &sweeper{s: s, token: "two", ramps: map[string]int{}}
+	other := newSweeper(s, "two")
 	require.Empty(t, b.swept(other))
 	w.unlock(t.Context())
 	require.Len(t, b.swept(other), 10)
@@ -163,7 +170,7 @@ func TestSweeper_CrashOnlyDuplicates(t *testing.T) {
 	b.resends.hold()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	victim := &sweeper{s: b.store(), token: "victim", ramps: map[string]int{}}
+	victim := newSweeper(b.store(), "victim")
 	go func() { ended <- victim.sweep(ctx) }()
 	resent(t, b, len(all))
 	cancel()

@@ -187,6 +187,9 @@ func (t *tail) apply(ctx context.Context, p int32, recs []*kgo.Record) error {
 	if next <= part.next { // the client was reset to the start of the partition
 		return nil
 	}
+	if err := s.reach(crashIndexing); err != nil {
+		return err
+	}
 	late, err := s.index.apply(ctx, p, part.gen, part.next, next, changes)
 	if err != nil {
 		return err
