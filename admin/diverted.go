@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"errors"
 	"net/http"
 
 	"eventrelay/relay/divert"
@@ -38,23 +37,14 @@ func (s *Server) answerDiverted(c *call, uid string) error {
 	return c.answer(http.StatusOK, newPage(listOfDiverted, items, found.Next))
 }
 
-// diverted names the diverted event of the path. The webhook may be deleted already, in which case only its uid still
-// names it; whether that is the tenant's is the store's to know.
+// diverted names the diverted event of the path. Whether a uid of a deleted webhook is the tenant's is the store's to
+// know.
 func (s *Server) diverted(c *call) (uid, deliveryID string, err error) {
 	if deliveryID, err = c.param("deliveryId"); err != nil {
 		return "", "", err
 	}
-	view, err := s.webhook(c)
-	var p *problem
-	switch {
-	case err == nil:
-		return view.Webhook.UID, deliveryID, nil
-	case errors.As(err, &p) && p.kind == kindNotFound:
-		uid, err = c.param("id")
-		return uid, deliveryID, err
-	default:
-		return "", "", err
-	}
+	uid, err = s.divertedUID(c)
+	return uid, deliveryID, err
 }
 
 func (s *Server) getDiverted(c *call) error {

@@ -17,7 +17,7 @@
 //  2. rate limit by address                                    (ratelimit.go)
 //  3. key → principal, tenant, scope; rate limit by key        (principal.go, routes.go)
 //  4. query and header parameters, body                        (params.go, body.go)
-//  5. the handler                                              (webhooks.go, suspension.go, integrations.go, diverted.go, eventtypes.go,
+//  5. the handler                                              (webhooks.go, suspension.go, integrations.go, diverted.go, jobs.go, eventtypes.go,
 //     history.go, match.go, testcall.go, rotate.go)
 //  6. an error becomes a problem                               (problem.go, failures.go)
 //

@@ -261,6 +261,7 @@ type fakeDiverted struct {
 	events []divert.Detail
 	last   divert.Query
 	fail   error
+	jobs   *fakeJobs
 }
 
 // add diverts an event for a webhook.

@@ -76,6 +76,7 @@ const (
 	listOfAttempts     listing = "attempts"
 	listOfHistory      listing = "history"
 	listOfRejected     listing = "rejected"
+	listOfJobs         listing = "jobs"
 )
 
 // page is the wire form of every list.

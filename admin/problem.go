@@ -33,6 +33,7 @@ const (
 	kindInvalid          kind = "invalid"
 	kindKeyReused        kind = "idempotency-key-reused"
 	kindRateLimited      kind = "rate-limited"
+	kindTooManyJobs      kind = "too-many-jobs"
 	kindInternal         kind = "internal"
 	kindUnavailable      kind = "unavailable"
 	kindIndexBehind      kind = "index-behind"
@@ -69,6 +70,7 @@ var kinds = map[kind]struct {
 	kindInvalid:          {http.StatusUnprocessableEntity, "The content is not valid"},
 	kindKeyReused:        {http.StatusUnprocessableEntity, "The Idempotency-Key was used for another request"},
 	kindRateLimited:      {http.StatusTooManyRequests, "Too many requests"},
+	kindTooManyJobs:      {http.StatusTooManyRequests, "Too many unfinished jobs"},
 	kindInternal:         {http.StatusInternalServerError, "Internal error"},
 	kindUnavailable:      {http.StatusServiceUnavailable, "Temporarily unavailable"},
 	kindIndexBehind:      {http.StatusServiceUnavailable, "The index of diverted events is catching up"},

@@ -15,6 +15,7 @@ import (
 	"eventrelay/admin/openapi"
 	"eventrelay/catalog"
 	"eventrelay/relay/divert"
+	"eventrelay/relay/jobs"
 	"eventrelay/relay/registry"
 )
 
@@ -46,12 +47,22 @@ type Diverted interface {
 	Get(ctx context.Context, tenant, uid, deliveryID string) (divert.Detail, error)
 	Delete(ctx context.Context, tenant, uid, deliveryID string) error
 	ResendOne(ctx context.Context, tenant, uid, deliveryID string) (divert.Entry, error)
+	Start(ctx context.Context, b divert.Bulk) (jobs.Job, error)
+	Count(ctx context.Context, tenant string, selection jobs.Selection) (int64, error)
 }
 
-// Options of a Server. Registry, Diverted, Attempts, Records and Tester are required.
+// Jobs is what the API needs of the jobs.
+type Jobs interface {
+	List(ctx context.Context, q jobs.Query) (jobs.Page, error)
+	Get(ctx context.Context, tenant, id string) (jobs.Job, error)
+	Cancel(ctx context.Context, tenant, id string) (jobs.Job, error)
+}
+
+// Options of a Server. Registry, Diverted, Jobs, Attempts, Records and Tester are required.
 type Options struct {
 	Registry Registry
 	Diverted Diverted
+	Jobs     Jobs
 	Attempts Attempts
 	Records  Records
 	Tester   Tester

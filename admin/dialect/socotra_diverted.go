@@ -97,7 +97,7 @@ func encodeSocotraDiverted(detail divert.Detail) ([]byte, error) {
 	ev := detail.Delivery.Event
 	head, err := marshal(socotraDiverted{
 		EventType: ev.Type, Timestamp: socotraTimestamp(ev.Time), EventID: cmp.Or(ev.ID, detail.DeliveryID),
-		TransactionID: socotraTransaction(detail.Entry), Username: ev.User.Name,
+		TransactionID: detail.Entry.Transaction(), Username: ev.User.Name,
 	})
 	if err != nil {
 		return nil, err
@@ -121,12 +121,6 @@ func marshal(v any) ([]byte, error) {
 	e.SetEscapeHTML(false)
 	err := e.Encode(v)
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
-}
-
-// socotraTransaction is the id by which the platform's calls address an event: that of its transaction, as in the
-// payload, or else its own.
-func socotraTransaction(e divert.Entry) string {
-	return cmp.Or(e.TransactionID, e.EventID, e.DeliveryID)
 }
 
 // deleteDiverted removes all events of the transaction.
@@ -182,44 +176,17 @@ func (d socotra) eachOfTransaction(ctx context.Context, c *Call, act func(contex
 	return group.Wait()
 }
 
-// ofTransaction collects the diverted events of a transaction, the latest first, and then those that have no transaction
-// and the id themselves. The store looks at every diverted event of the webhook for each, 5 000 a page.
+// ofTransaction collects the diverted events that the platform's calls address by this id, the latest first: those of
+// the transaction, as in the payload, or the one without a transaction that has the id itself.
 func (d socotra) ofTransaction(ctx context.Context, w *catalog.Webhook, transaction string) ([]divert.Entry, error) {
-	of := divert.Query{Tenant: w.Tenant, UID: w.UID, TransactionID: transaction}
-	entries, err := d.collect(ctx, of, func(divert.Entry) bool { return true })
-	if err != nil {
-		return nil, err
-	}
-	of.TransactionID, of.EventID = "", transaction
-	alone, err := d.collect(ctx, of, func(e divert.Entry) bool { return e.TransactionID == "" })
-	if entries = append(entries, alone...); err != nil || len(entries) > 0 {
-		return entries, err
-	}
-	detail, err := d.Diverted.Get(ctx, w.Tenant, w.UID, transaction)
-	switch {
-	case errors.Is(err, divert.ErrNotFound):
-		return nil, nil
-	case err != nil:
-		return nil, err
-	case socotraTransaction(detail.Entry) != transaction:
-		return nil, nil // it has a name of its own
-	}
-	return []divert.Entry{detail.Entry}, nil
-}
-
-// collect gathers all pages of a query.
-func (d socotra) collect(ctx context.Context, q divert.Query, keep func(divert.Entry) bool) ([]divert.Entry, error) {
 	var entries []divert.Entry
-	for q.Limit = socotraMaxPage; ; {
+	q := divert.Query{Tenant: w.Tenant, UID: w.UID, Transaction: transaction, Limit: socotraMaxPage}
+	for {
 		page, err := d.Diverted.List(ctx, q)
 		if err != nil {
 			return nil, err
 		}
-		for _, e := range page.Items {
-			if keep(e) {
-				entries = append(entries, e)
-			}
-		}
+		entries = append(entries, page.Items...)
 		if q.Cursor = page.Next; q.Cursor == "" {
 			return entries, nil
 		}

@@ -28,6 +28,7 @@ import (
 	"eventrelay/relay/history"
 	"eventrelay/relay/intake"
 	"eventrelay/relay/intake/envelope"
+	"eventrelay/relay/jobs"
 	"eventrelay/relay/match"
 	"eventrelay/relay/registry"
 	"eventrelay/relay/retry"
@@ -35,26 +36,28 @@ import (
 
 // node is one relay process, as its configuration describes it. Both `relay serve` and `relay dev` run one.
 type node struct {
-	Kafka     []kgo.Opt
-	Redis     redis.UniversalClient
-	Topics    relay.Topics
-	Keys      *registry.Keyring
-	KeyFile   string // where Keys came from; empty: they do not change while the node runs
-	AdminKey  catalog.Secret
-	Egress    catalog.Egress
-	Group     string
-	Instance  string // static membership; empty: dynamic
-	Session   time.Duration
-	Domains   map[string]string // topic → domain
-	From      intake.From
-	Limits    intake.Limits
-	Drain     time.Duration
-	Breaker   breaker.Settings
-	Relay     bool // roles
-	Admin     bool
-	AdminAddr string
-	OpsAddr   string
-	Log       *slog.Logger
+	Kafka    []kgo.Opt
+	Redis    redis.UniversalClient
+	Topics   relay.Topics
+	Keys     *registry.Keyring
+	KeyFile  string // where Keys came from; empty: they do not change while the node runs
+	AdminKey catalog.Secret
+	Egress   catalog.Egress
+	Group    string
+	Instance string // static membership; empty: dynamic
+	Session  time.Duration
+	Domains  map[string]string // topic → domain
+	From     intake.From
+	Limits   intake.Limits
+	Drain    time.Duration
+	// DivertRetention is how long a diverted event is kept.
+	DivertRetention time.Duration
+	Breaker         breaker.Settings
+	Relay           bool // roles
+	Admin           bool
+	AdminAddr       string
+	OpsAddr         string
+	Log             *slog.Logger
 
 	// What `relay dev` shows.
 	OnReport  func(deliver.Report)
@@ -106,7 +109,12 @@ func (n node) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	diverted, err := divert.New(divert.Options{Kafka: n.Kafka, Topics: n.Topics, Redis: n.Redis, RedisPrefix: n.redisPrefix(), Webhooks: hooks, Resend: wheel, Log: n.Log, Registerer: metrics})
+	bulk, err := jobs.New(jobs.Options{Kafka: n.Kafka, Topics: n.Topics, Log: n.Log, Registerer: metrics})
+	if err != nil {
+		return err
+	}
+	defer bulk.Close()
+	diverted, err := divert.New(divert.Options{Kafka: n.Kafka, Topics: n.Topics, Redis: n.Redis, RedisPrefix: n.redisPrefix(), Webhooks: hooks, Resend: wheel, Jobs: bulk, Retention: n.DivertRetention, Log: n.Log, Registerer: metrics})
 	if err != nil {
 		return fmt.Errorf("divert store: %w", err)
 	}
@@ -143,7 +151,7 @@ func (n node) run(ctx context.Context) error {
 
 	// Health first, so that a start that waits says for what.
 	health := &health{registry: hooks, journal: journal, diverted: diverted, relay: n.Relay, intake: events.Group(), retry: wheel.Group()}
-	api := admin.New(admin.Options{Registry: hooks, Diverted: diverted, Attempts: past, Records: past, Tester: tester{dispatcher}, Rules: catalog.Rules{Egress: n.Egress, AuthTypes: deliver.AuthTypes()},
+	api := admin.New(admin.Options{Registry: hooks, Diverted: diverted, Jobs: bulk, Attempts: past, Records: past, Tester: tester{dispatcher}, Rules: catalog.Rules{Egress: n.Egress, AuthTypes: deliver.AuthTypes()},
 		Dialects: n.dialects(hooks, diverted, client), PublicKey: hooks.PublicKey, BootstrapKey: n.AdminKey, Registerer: metrics, Log: n.Log})
 	ops, err := listen(n.OpsAddr, "--ops-addr", admin.OpsHandler(health.checks, metrics), n.Log)
 	if err != nil {
@@ -152,6 +160,7 @@ func (n node) run(ctx context.Context) error {
 	defer ops.shutdown(n.Log)
 
 	background.Go(func() error { return hooks.Run(base) })
+	background.Go(func() error { return bulk.Run(base) })
 	// giveUp ends writes that wait for room in a producer's buffer, which while Kafka is away may be for ever.
 	giveUp := func() { journal.Abandon(); diverted.Abandon() }
 	indexCtx, stopIndex := context.WithCancel(base)
