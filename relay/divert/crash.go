@@ -4,6 +4,7 @@ package divert
 type crashPoint string
 
 const (
+	crashLooked   crashPoint = "looked"   // entries of a batch were looked up, their records are not read
 	crashResent   crashPoint = "resent"   // the delivery is in the retry topics, its marker is not written
 	crashIndexing crashPoint = "indexing" // records were read and are not in the index
 	crashUnsaved  crashPoint = "unsaved"  // a job's effects are durable, its progress is not

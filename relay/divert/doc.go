@@ -34,7 +34,7 @@
 // # The index
 //
 // Listing needs an order that Kafka does not have, so a tail of the topic keeps an index in Redis: per partition one
-// hash of entries, three ordered sets and the set of markers, all in one hash slot. Redis is a cache: the index never
+// hash of entries, four ordered sets and the set of markers, all in one hash slot. Redis is a cache: the index never
 // holds an event's bytes, and it carries its watermark, the offset up to which it covers the topic. A batch of
 // records and the watermark are applied by one script, and only if the watermark lies inside the batch, so any number
 // of processes may tail at once. An index that is missing, damaged by eviction, of another topic, ahead of the topic or
@@ -46,15 +46,32 @@
 //
 //	Store.chains   follow-up writes that wait their turn; one goroutine, from New to Close
 //	tail           positions in the topic; the one goroutine of Store.RunIndex that polls
-//	sweeper        its ramps; one goroutine of RunIndex. One instance sweeps at a time, by a lock in Redis that is
-//	               advice: two that sweep duplicate deliveries
-//	layout         topic id, leaders and partition count; a mutex
+//	sweeper    its ramps and its term; one goroutine of RunIndex. One instance sweeps at a time, by a lock in Redis
+//	           that is advice: two that sweep duplicate deliveries
+//	layout     topic id, leaders and partition count; a mutex
 //
-// The state of a sweep is the topic itself: what is listed as suspended in an epoch that is drained is resent, however
-// late it was diverted and whoever stopped before. The sweeper is where a bulk resend by another selection belongs,
-// and where diverted events past divert.retention expire: both remove or resend what an ordered range of the index
-// names, and neither exists yet.
+// # The sweeper
+//
+// It does what is to be done to many diverted events, a little of each at every tick: drains of suspensions that ended,
+// then jobs, the oldest first, then what is older than divert.retention. A webhook gets one batch of resends a tick,
+// whoever asks for more; a batch begins with ten and doubles, and the lanes send fresh events before any of it.
+//
+// The state of a drain is the topic itself: what is listed as suspended in an epoch that is drained is resent, however
+// late it was diverted and whoever stopped before. The state of a job is in the jobs topic (package jobs): where it
+// goes on, and how many it dealt with. Only who holds the term there may write it. At each step of a job:
+//
+//	claim      in Redis, on each entry that is to be resent. A dead holder's ends after claimFor; the job waits for it,
+//	           so that nothing is passed over
+//	look       at the entries once more, in an index that covers the topic: what was resolved or marked since is left out
+//	effects    the resends with their markers, or the tombstones, acknowledged
+//	progress   saved. A crash before this repeats the step: tombstones that stand and markers that stand are found, and
+//	           what was resent without a marker is resent once more
+//
+// A job selects only what stood in the topic when it was created, so that what fails again is not selected again.
+// What expires is claimed and looked at in the same way, removed, counted and announced; entries that are being resent
+// are left alone.
 //
 // Read key.go and record.go (what is stored), store.go (how it is written), index.go with the scripts beside it, tail.go
-// and await.go (how it is indexed), list.go, offset.go, detail.go, resend.go and sweep.go (what is done with it).
+// and await.go (how it is indexed), list.go, offset.go, detail.go and resend.go (what is done with it),
+// sweep.go, bulk.go, walk.go, run.go and expire.go (what is done with many).
 package divert

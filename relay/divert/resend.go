@@ -93,6 +93,9 @@ type batch struct {
 func (s *Store) resendAll(ctx context.Context, p int32, webhook *catalog.Webhook, entries []Entry, cause string) (batch, error) {
 	var b batch
 	current, err := s.lookAgain(ctx, p, entries)
+	if err == nil {
+		err = s.reach(crashLooked)
+	}
 	if err != nil {
 		s.unclaim(ctx, entries...)
 		return b, err
