@@ -57,16 +57,18 @@ func (o Origin) Decide(ctx context.Context, client *kgo.Client) error {
 }
 
 func (o Origin) decide(ctx context.Context, admin *kadm.Client, client *kgo.Client) error {
+	// The memory first: it is written after the offsets, so whoever finds it finds them too, unless they are lost. The
+	// other way round, an instance that decides in between would look like a loss.
+	remembered, err := o.remembered(ctx, admin)
+	if err != nil {
+		return err
+	}
 	committed, err := admin.FetchOffsets(ctx, o.Group)
 	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
 		return fmt.Errorf("offsets of group %s: %w", o.Group, err)
 	}
 	known := false
 	committed.Each(func(r kadm.OffsetResponse) { known = known || r.At >= 0 })
-	remembered, err := o.remembered(ctx, admin)
-	if err != nil {
-		return err
-	}
 	switch {
 	case known && remembered:
 		return nil
