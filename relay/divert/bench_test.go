@@ -37,7 +37,7 @@ type scale struct {
 }
 
 // countingResender acknowledges and forgets, so that memory is the store's.
-type countingResender struct{ fakeResender }
+type countingResender struct{}
 
 func (f *countingResender) Enqueue(_ *relay.Delivery, _ time.Duration, acked func()) { acked() }
 

@@ -14,8 +14,8 @@ import (
 	"eventrelay/relay/jobs"
 )
 
-// died is what a crash hook answers: from there on the process is gone.
-var died = errors.New("the process died")
+// errDied is what a crash hook answers: from there on the process is gone.
+var errDied = errors.New("the process died")
 
 // kill stops a store as a process that dies does: nothing that it has not written is written any more.
 func (b *bench) kill(s *Store, stop func()) {
@@ -94,7 +94,7 @@ func TestFaults_ResendAgainstDelete(t *testing.T) {
 func TestFaults_DiesAfterResend(t *testing.T) {
 	b := newBench(t)
 	s := b.store()
-	s.crash = countdown(crashResent, 1, died)
+	s.crash = countdown(crashResent, 1, errDied)
 	stop := b.run(s)
 	b.active("wh_1")
 	d := delivery("wh_1", 1)
@@ -161,7 +161,7 @@ func TestFaults_DiesWhileRebuilding(t *testing.T) {
 			close(dead)
 		}
 		if batches >= 2 {
-			return died
+			return errDied
 		}
 		return nil
 	}
@@ -209,7 +209,7 @@ func TestFaults_SuspendDuringDrain(t *testing.T) {
 	// It ends. The sweeper dies after its resends, before their markers.
 	b.hooks.suspend(&catalog.Suspension{UID: "wh_1", Epoch: 2})
 	victim := b.store()
-	victim.crash = countdown(crashResent, 1, died)
+	victim.crash = countdown(crashResent, 1, errDied)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	before := len(b.resends.deliveries())
