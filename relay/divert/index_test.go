@@ -76,12 +76,14 @@ func TestIndex_RedisKilledAndBack(t *testing.T) {
 	s, _ := b.running(func(o *Options) { o.IndexWait = 500 * time.Millisecond })
 	d := delivery("wh_1", 1)
 	put(t, s, d, exhausted)
-	_, err := s.Get(t.Context(), "acme", "wh_1", d.ID)
-	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		_, err := s.Get(t.Context(), "acme", "wh_1", d.ID)
+		return err == nil
+	}, 10*time.Second, 20*time.Millisecond)
 
 	b.mini.Close()
 	put(t, s, delivery("wh_1", 2), exhausted) // diverting needs no Redis
-	_, err = s.List(t.Context(), Query{Tenant: "acme", UID: "wh_1"})
+	_, err := s.List(t.Context(), Query{Tenant: "acme", UID: "wh_1"})
 	require.ErrorIs(t, err, ErrIndexBehind)
 	_, err = s.Get(t.Context(), "acme", "wh_1", d.ID)
 	require.ErrorIs(t, err, ErrIndexBehind)

@@ -55,7 +55,8 @@ func newBench(t *testing.T) *bench {
 func (b *bench) kafka() []kgo.Opt { return []kgo.Opt{kgo.SeedBrokers(b.cluster.ListenAddrs()...)} }
 
 func (b *bench) options() Options {
-	client := redis.NewClient(&redis.Options{Addr: b.mini.Addr(), MaxRetries: -1, DialerRetries: 1, DialTimeout: 200 * time.Millisecond})
+	client := redis.NewClient(&redis.Options{Addr: b.mini.Addr(), MaxRetries: -1, DialerRetries: 1, DialTimeout: 200 * time.Millisecond,
+		ReadTimeout: 30 * time.Second}) // scripts of miniredis are slow on a busy machine
 	b.t.Cleanup(func() { _ = client.Close() })
 	return Options{
 		Kafka: b.kafka(), Topics: b.topics, Redis: client, RedisPrefix: "relay:", Webhooks: b.hooks, Resend: b.resends,
