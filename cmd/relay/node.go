@@ -114,7 +114,9 @@ func (n node) run(ctx context.Context) error {
 		return err
 	}
 	defer bulk.Close()
-	diverted, err := divert.New(divert.Options{Kafka: n.Kafka, Topics: n.Topics, Redis: n.Redis, RedisPrefix: n.redisPrefix(), Webhooks: hooks, Resend: wheel, Jobs: bulk, Retention: n.DivertRetention, Log: n.Log, Registerer: metrics})
+	announcer := announce.New(announce.Options{Producer: producer, Topic: n.Topics.Events(), Log: n.Log, Registerer: metrics})
+	diverted, err := divert.New(divert.Options{Kafka: n.Kafka, Topics: n.Topics, Redis: n.Redis, RedisPrefix: n.redisPrefix(), Webhooks: hooks, Resend: wheel, Jobs: bulk,
+		Retention: n.DivertRetention, OnExpired: announceExpired(hooks, announcer), Log: n.Log, Registerer: metrics})
 	if err != nil {
 		return fmt.Errorf("divert store: %w", err)
 	}
@@ -126,7 +128,6 @@ func (n node) run(ctx context.Context) error {
 	client := outbound.New(outbound.Options{Policy: n.Egress, AllowInsecureTLS: n.Egress.AllowInsecureTLS, UserAgent: userAgent, Log: n.Log, Registerer: metrics})
 	defer client.Close()
 	recent := history.NewRecent(history.RecentOptions{Redis: n.Redis, RedisPrefix: n.redisPrefix(), Log: n.Log, Registerer: metrics})
-	announcer := announce.New(announce.Options{Producer: producer, Topic: n.Topics.Events(), Log: n.Log, Registerer: metrics})
 	live := &instances{group: n.Group, admin: kadm.NewClient(producer)}
 	dispatcher := deliver.New(deliver.Options{
 		Webhooks: deliveryView{hooks}, Pair: hooks.PrivateKey, Client: client, Retry: wheel, Divert: diverted,

@@ -46,6 +46,16 @@ func (v deliveryView) Suspend(ctx context.Context, uid, eventType, reason, lastF
 	return v.SuspendAfter(ctx, uid, eventType, reason, lastFailure)
 }
 
+// announceExpired tells the owner of a webhook what was removed of its diverted events. A deleted webhook has nobody to
+// tell any more: for those, the log and the metric say it.
+func announceExpired(hooks *registry.Registry, announcer *announce.Announcer) func(uid string, count int, oldest time.Time) {
+	return func(uid string, count int, oldest time.Time) {
+		if v, ok := hooks.View(uid); ok && v.Webhook != nil {
+			announcer.Expired(v.Webhook, count, oldest)
+		}
+	}
+}
+
 // instances counts the live members of the consumer group, by which the limits of endpoints are divided.
 type instances struct {
 	group string
