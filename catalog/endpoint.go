@@ -93,6 +93,7 @@ type Integration struct {
 	Updated     time.Time         `json:"updated"`
 	Revision    int64             `json:"revision"`
 	Fingerprint string            `json:"fingerprint,omitempty"` // see Webhook.Fingerprint
+	Request     string            `json:"request,omitempty"`     // see Webhook.Request
 }
 
 // Endpoint is where the deliveries of a webhook go, with overrides and the integration resolved. Lane and breaker

@@ -57,6 +57,8 @@ type Webhook struct {
 	// Fingerprint of the request that made it under an Idempotency-Key, which tells a repeat from another request
 	// under the same key. Not part of the API's resource.
 	Fingerprint string `json:"fingerprint,omitempty"`
+	// Request is a digest of that request's tenant, operation and key, by which its repeat finds what it made.
+	Request string `json:"request,omitempty"`
 }
 
 // Platform is the dialect that made a webhook.

@@ -17,6 +17,8 @@ type Topics struct {
 	Replication int16
 	// MaxEventBytes is the largest event that is relayed; records that hold one may be EnvelopeBytes larger.
 	MaxEventBytes int
+	// AuditRetention is how long the audit trail is kept; 0 is DefaultAuditRetention.
+	AuditRetention time.Duration
 }
 
 // DefaultDelays are the classes of the retry wheel. A delivery waits out the largest that fits and hops until due,
@@ -28,6 +30,8 @@ const (
 	DefaultMaxEventBytes = 10 << 20
 	// EnvelopeBytes is the room for headers and framing around an event in a record of ours.
 	EnvelopeBytes = 64 << 10
+	// DefaultAuditRetention covers a year and the time that its review takes.
+	DefaultAuditRetention = 400 * day
 )
 
 // The topics; Specs says how each is set up.
@@ -37,6 +41,7 @@ func (t Topics) Attempts() string { return t.Prefix + "attempts" }
 func (t Topics) Jobs() string     { return t.Prefix + "jobs" }
 func (t Topics) Events() string   { return t.Prefix + "events" }
 func (t Topics) Rejected() string { return t.Prefix + "rejected" }
+func (t Topics) Audit() string    { return t.Prefix + "audit" }
 
 // Retry is the topic of one delay class: relay.retry.5s, relay.retry.2m, relay.retry.1h.
 func (t Topics) Retry(delay time.Duration) string { return t.Prefix + "retry." + DelayName(delay) }
@@ -108,6 +113,7 @@ func (t Topics) Specs() []TopicSpec {
 		{Name: t.Events(), Partitions: 1, Configs: map[string]string{"cleanup.policy": "delete", "retention.ms": millis(7 * day)}},
 		{Name: t.Rejected(), Partitions: 1, Configs: map[string]string{"cleanup.policy": "delete", "retention.ms": millis(30 * day), "max.message.bytes": maxBytes}},
 	}
+	specs = append(specs, t.auditSpec(vital))
 	for _, delay := range t.Delays {
 		specs = append(specs, TopicSpec{Name: t.Retry(delay), Partitions: t.Partitions, Vital: []string{"cleanup.policy", "retention.ms", "retention.bytes"}, Configs: map[string]string{
 			"cleanup.policy": "delete",
@@ -119,6 +125,17 @@ func (t Topics) Specs() []TopicSpec {
 		}})
 	}
 	return specs
+}
+
+// auditSpec: compaction would keep one entry of each tenant, so the cleanup is vital.
+func (t Topics) auditSpec(vital []string) TopicSpec {
+	retention := t.AuditRetention
+	if retention == 0 {
+		retention = DefaultAuditRetention
+	}
+	return TopicSpec{Name: t.Audit(), Partitions: 1, Single: true, Vital: vital, Configs: map[string]string{
+		"cleanup.policy": "delete", "retention.ms": millis(retention), "retention.bytes": "-1",
+	}}
 }
 
 // DomainSpecs lists domain topics, as they are made where the platform has not made them.

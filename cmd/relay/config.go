@@ -52,6 +52,7 @@ type topicConfig struct {
 	Replication  int16             `name:"topic-replication" env:"RELAY_TOPIC_REPLICATION" yaml:"topics.replication" default:"-1" help:"Replicas of the relay's own topics when they are made; -1 leaves it to the broker." group:"Topics"`
 	RetryDelays  []time.Duration   `name:"retry-delays" env:"RELAY_RETRY_DELAYS" yaml:"retry.delays" default:"5s,30s,2m,10m,1h,6h" placeholder:"DURATION" help:"Delays of the retry topics, shortest first; a delivery hops through them until it is due (${default})." group:"Topics"`
 	EventMax     byteSize          `name:"event-max-bytes" env:"RELAY_EVENT_MAX_BYTES" yaml:"event.maxBytes" default:"10MiB" placeholder:"SIZE" help:"Largest event that is relayed (${default}); a larger one is rejected with its coordinates." group:"Topics"`
+	AuditKept    time.Duration     `name:"audit-retention" env:"RELAY_AUDIT_RETENTION" yaml:"audit.retention" default:"9600h" help:"How long the audit trail is kept (400 days by default)." group:"Topics"`
 }
 
 const (
@@ -91,6 +92,7 @@ func (c topicConfig) check(p *problems) {
 		p.between("topic-replication", int64(c.Replication), 1, 100)
 	}
 	p.between("event-max-bytes", int64(c.EventMax), 1<<10, maxEventMax)
+	p.durationBetween("audit-retention", c.AuditKept, 24*time.Hour, 100*365*24*time.Hour)
 	c.checkDelays(p)
 }
 
@@ -112,6 +114,7 @@ func (c topicConfig) checkDelays(p *problems) {
 func (c topicConfig) Topics() relay.Topics {
 	return relay.Topics{
 		Prefix: c.Prefix, Delays: c.RetryDelays, Partitions: c.Partitions, Replication: c.Replication, MaxEventBytes: int(c.EventMax),
+		AuditRetention: c.AuditKept,
 	}
 }
 

@@ -1,5 +1,5 @@
-// Package registry knows who wants what: webhooks, integrations, suspensions and tenants' key pairs. Their truth is
-// one compacted topic with one partition; every process tails it into its own snapshot, from which the matcher's index
+// Package registry knows who wants what: webhooks, integrations, suspensions, tenants' key pairs and the hashes of
+// API keys. Their truth is one compacted topic with one partition; every process tails it into its own snapshot, from which the matcher's index
 // is compiled and the API reads. It does not validate resources (package catalog does), does not match events
 // (package match does) and does not decide when a webhook is suspended (package deliver does).
 //
@@ -40,16 +40,18 @@
 //
 // # Order of effects
 //
-// A write: become the writer (fencing every other), read to the end, decide, commit, wait until applied here, give
-// the cache a moment, answer. What Options.Announce says of a suspension is in its transaction, so that whoever reads
-// the topic of announcements (read_committed) sees one exactly when there was one. See writer for what a crash or a
-// lost answer at each point leaves. A batch: snapshot, callbacks, cache queue, position. The cache: records and
-// watermark in one script; a rebuilt copy is swapped in whole. Redis may be emptied, lost, or filled with garbage at any time: nothing waits for it and nothing is believed
+// A write: become the writer (fencing every other), read to the end, decide, commit the records together with an
+// entry of the audit trail for each, wait until applied here, give the cache a moment, answer. What Options.Announce
+// says of a suspension is in its transaction too, so that whoever reads the topic of announcements (read_committed)
+// sees one exactly when there was one. See writer for what a crash or a lost answer at each point leaves. A batch:
+// snapshot, callbacks, cache queue, position. The cache: records and watermark in one script; a rebuilt copy is swapped
+// in whole. Redis may be emptied, lost, or filled with garbage at any time: nothing waits for it and nothing is believed
 // of it that its count, its watermark and the topic's id do not bear out.
 //
 // # Reading
 //
 // registry.go (options, Run), record.go and seal.go (what is stored), snapshot.go and views.go (what is read), tail.go
 // and freshness.go (how it is filled and confirmed), writer.go (how it is written) with webhooks.go, suspensions.go,
-// integrations.go and keypairs.go (what the writes decide), rekey.go with stale.go and rewrap.go (how master keys change), cache.go with cache_load.go and cache_rebuild.go (the copy in Redis).
+// integrations.go, apikeys.go and keypairs.go (what the writes decide) and trail.go (what is told of them), rekey.go with
+// stale.go and rewrap.go (how master keys change), cache.go with cache_load.go and cache_rebuild.go (the copy in Redis).
 package registry

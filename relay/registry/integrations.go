@@ -33,6 +33,7 @@ func (r *Registry) PutIntegration(ctx context.Context, in *catalog.Integration, 
 		next.Updated = next.Created
 		if exists {
 			next.UID, next.Created, next.Revision = was.UID, was.Created, was.Revision+1
+			next.Request, next.Fingerprint = was.Request, was.Fingerprint
 		}
 		next.Signing.DropExpired(next.Updated)
 		return []draft{{key: integrationKey(&next), content: &next}}, nil

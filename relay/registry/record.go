@@ -22,6 +22,7 @@ const (
 	KindIntegration Kind = "integration"
 	KindSuspension  Kind = "suspension"
 	KindKeyPair     Kind = "keypair"
+	KindAPIKey      Kind = "key"
 	// kindBarrier marks a record without content, written to make the end of the topic visible.
 	kindBarrier Kind = "barrier"
 )
@@ -33,7 +34,8 @@ const recordVersion = 1
 // ErrBadRecord is matched by a record that is not one of ours, or damaged.
 var ErrBadRecord = errors.New("bad registry record")
 
-// recordKey is the key of a record: kind/tenant/uid. Kind and uid hold no slash, a tenant may.
+// recordKey is the key of a record: kind/tenant/uid. Kind and uid hold no slash, a tenant may, or is empty for what
+// belongs to none.
 type recordKey struct {
 	kind        Kind
 	tenant, uid string
@@ -57,6 +59,7 @@ type resource struct {
 	integration *catalog.Integration
 	suspension  *catalog.Suspension
 	keyPair     *KeyPair
+	apiKey      *APIKey
 }
 
 // stored is the value of a record. Resource holds no secret: they read as "redacted" there and are in Sealed.
@@ -153,6 +156,9 @@ func decodeRecord(keys *Keyring, keyText string, value []byte) (resource, error)
 	case KindKeyPair:
 		res.keyPair = &KeyPair{}
 		content = res.keyPair
+	case KindAPIKey:
+		res.apiKey = &APIKey{}
+		content = res.apiKey
 	default:
 		return res, nil
 	}
@@ -247,6 +253,8 @@ func (r resource) checkIdentity() error {
 		tenant, uid = r.suspension.Tenant, r.suspension.UID
 	case r.keyPair != nil:
 		tenant, uid = r.keyPair.Tenant, r.keyPair.UID
+	case r.apiKey != nil:
+		tenant, uid = r.apiKey.Tenant, r.apiKey.UID
 	}
 	if tenant != r.key.tenant || uid != r.key.uid {
 		return fmt.Errorf("%w: %s: value belongs to %.80q/%.80q", ErrBadRecord, r.key, tenant, uid)

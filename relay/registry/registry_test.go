@@ -67,7 +67,7 @@ func newBundle(t testing.TB) *bundle {
 func (b *bundle) createTopic() {
 	b.t.Helper()
 	for _, spec := range testTopics.Specs() {
-		if spec.Name == testTopics.Webhooks() {
+		if spec.Name == testTopics.Webhooks() || spec.Name == testTopics.Audit() {
 			_, err := relay.CreateTopics(b.ctx(), kadm.NewClient(b.kafka), 1, []relay.TopicSpec{spec})
 			require.NoError(b.t, err)
 		}

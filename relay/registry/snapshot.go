@@ -40,6 +40,8 @@ type snapshot struct {
 	platforms   map[catalog.Platform]struct{}  // every platform that occurs in ids
 	tenants     map[string]*tenantSnapshot
 	keyPairs    map[string]*KeyPair // by tenant
+	apiKeys     map[string]*APIKey  // by uid
+	requests    map[string]string   // uid of the webhook that a request made, by Webhook.Request
 
 	// quarantined are the records that could not be applied, by key, each replaced or lifted by the next record
 	// with that key.
@@ -78,6 +80,7 @@ func newSnapshot() *snapshot {
 	return &snapshot{
 		views: map[string]View{}, suspensions: map[string]*catalog.Suspension{}, ids: map[idKey]string{},
 		platforms: map[catalog.Platform]struct{}{}, tenants: map[string]*tenantSnapshot{}, keyPairs: map[string]*KeyPair{}, quarantined: map[string]quarantine{},
+		apiKeys: map[string]*APIKey{}, requests: map[string]string{},
 	}
 }
 
@@ -104,6 +107,13 @@ func (s *snapshot) apply(r resource) []Change {
 			delete(s.keyPairs, r.key.tenant)
 		} else {
 			s.keyPairs[r.key.tenant] = r.keyPair
+		}
+		return nil
+	case KindAPIKey:
+		if r.apiKey == nil {
+			delete(s.apiKeys, r.key.uid)
+		} else {
+			s.apiKeys[r.key.uid] = r.apiKey
 		}
 		return nil
 	default:
@@ -150,6 +160,9 @@ func (s *snapshot) putWebhook(w *catalog.Webhook) []Change {
 	}
 	t.webhooks.insert(placeOf(w.Created, w.UID))
 	s.ids[idKeyOf(w)] = w.UID
+	if w.Request != "" {
+		s.requests[w.Request] = w.UID
+	}
 	s.platforms[w.Platform] = struct{}{}
 	s.views[w.UID] = v
 	return []Change{v.change()}
@@ -176,6 +189,9 @@ func (s *snapshot) unlink(uid string) {
 	t.webhooks.remove(placeOf(w.Created, uid))
 	if s.ids[idKeyOf(w)] == uid {
 		delete(s.ids, idKeyOf(w))
+	}
+	if s.requests[w.Request] == uid {
+		delete(s.requests, w.Request)
 	}
 	unlinkName(t.users, w.Integration, uid)
 	if w.Alert != nil {

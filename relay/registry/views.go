@@ -90,6 +90,19 @@ func (r *Registry) FindOn(tenant string, platform catalog.Platform, id string) (
 	return s.views[uid], nil
 }
 
+// MadeBy returns the webhook that a request made under an Idempotency-Key, as long as it is there: when it is deleted,
+// the request is forgotten with it.
+func (r *Registry) MadeBy(tenant, request string) (View, bool) {
+	s := r.snapshot
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	v, ok := s.views[s.requests[request]]
+	if !ok || v.Webhook.Tenant != tenant {
+		return View{}, false
+	}
+	return v, true
+}
+
 // List returns up to limit of a tenant's webhooks, oldest first, behind the cursor after; next is the cursor of the
 // following page, empty at the end. An empty after starts at the beginning; one that List did not make gives an
 // empty page.

@@ -14,7 +14,7 @@ import (
 var ErrInvalid = errors.New("invalid")
 
 // CreateWebhook stores a new webhook and returns it. The uid is generated unless w has one; created, updated and
-// revision are set. ErrExists: its uid, or its id on its platform, is taken. catalog.ErrNoIntegration: it names an
+// revision are set. ErrExists: its uid, or its id on its platform, is taken, or its request has made one. catalog.ErrNoIntegration: it names an
 // integration that is not there. The tenant's key pair is made with the first webhook that is signed with it. w is not kept.
 func (r *Registry) CreateWebhook(ctx context.Context, w *catalog.Webhook) (View, error) {
 	w = w.Clone()
@@ -30,6 +30,9 @@ func (r *Registry) CreateWebhook(ctx context.Context, w *catalog.Webhook) (View,
 	err := r.writer.write(ctx, func() ([]draft, error) {
 		if _, taken := r.View(w.UID); taken {
 			return nil, fmt.Errorf("uid %s: %w", w.UID, ErrExists)
+		}
+		if _, made := r.MadeBy(w.Tenant, w.Request); made {
+			return nil, fmt.Errorf("the request was made before: %w", ErrExists)
 		}
 		if err := r.checkFree(w); err != nil {
 			return nil, err
@@ -48,7 +51,7 @@ func (r *Registry) CreateWebhook(ctx context.Context, w *catalog.Webhook) (View,
 // UpdateWebhook applies edit to a clone of the current webhook and stores the result. ifRevision 0 matches any
 // revision, another one must be the current, else ErrRevision. edit may be called more than once, each time with a
 // fresh clone; its error is returned as it is and nothing is written. What it does to uid, tenant, platform, created,
-// updated and revision is undone. ErrNotFound: the tenant has no such webhook; ErrExists: the new id is taken.
+// updated, revision and the request that made it is undone. ErrNotFound: the tenant has no such webhook; ErrExists: the new id is taken.
 func (r *Registry) UpdateWebhook(ctx context.Context, tenant, uid string, ifRevision int64, edit func(*catalog.Webhook) error) (View, error) {
 	var refused error
 	makePair := pairMaker(tenant)
@@ -64,6 +67,7 @@ func (r *Registry) UpdateWebhook(ctx context.Context, tenant, uid string, ifRevi
 		}
 		was := current.Webhook
 		next.UID, next.Tenant, next.Platform, next.Created = was.UID, was.Tenant, was.Platform, was.Created
+		next.Request, next.Fingerprint = was.Request, was.Fingerprint
 		next.Updated, next.Revision = now(), was.Revision+1
 		next.Signing.DropExpired(next.Updated)
 		if err := checkKey(next.Tenant, next.UID, next.ID); err != nil {

@@ -9,6 +9,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"eventrelay/relay/audit"
 )
 
 // writer makes all writes of this process, one at a time, so that every check is made against the state that the
@@ -19,7 +21,7 @@ import (
 //     and many writes share one initialisation.
 //  2. read to the end: ask for the end offset and wait until the snapshot is applied up to there.
 //  3. decide: check revision, uniqueness and references against the snapshot, and build the records.
-//  4. commit: produce them in a transaction and end it. If another process became the writer after step 2, the
+//  4. commit: produce them, and an entry of the audit trail for each, in a transaction and end it. If another process became the writer after step 2, the
 //     produce is refused, nothing is committed, and all begins anew.
 //  5. wait until the tail has applied the write, give the cache a moment to take it, and answer.
 //
@@ -139,7 +141,7 @@ func (w *writer) attempts(ctx context.Context, decide func() ([]draft, error)) (
 			case len(drafts) == 0:
 				return resultUnchanged, nil
 			}
-			records, refusal := w.records(id, drafts)
+			records, refusal := w.records(id, audit.FromContext(ctx), drafts)
 			if refusal != nil {
 				return resultRefused, refusal
 			}
@@ -205,8 +207,9 @@ func (w *writer) resign() {
 	}
 }
 
-func (w *writer) records(id string, drafts []draft) ([]*kgo.Record, error) {
-	records := make([]*kgo.Record, len(drafts))
+// records are those of the drafts, and behind them the audit entry of each that changes something.
+func (w *writer) records(id string, call audit.Call, drafts []draft) ([]*kgo.Record, error) {
+	records := make([]*kgo.Record, len(drafts), 2*len(drafts))
 	for i, d := range drafts {
 		if d.announcement != nil {
 			records[i] = d.announcement
@@ -224,7 +227,27 @@ func (w *writer) records(id string, drafts []draft) ([]*kgo.Record, error) {
 			Headers: []kgo.RecordHeader{{Key: headerWrite, Value: []byte(id)}},
 		}
 	}
+	for _, d := range drafts {
+		if d.announcement != nil || d.value != nil {
+			continue // nothing of a resource changes when its data key is wrapped anew
+		}
+		entry, err := audit.Record(w.r.opts.Topics.Audit(), w.r.trailOf(call, d))
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, entry)
+	}
 	return records, nil
+}
+
+// endOfTopic is the offset behind the last of the records that went to a topic.
+func endOfTopic(records []*kgo.Record, topic string) (end int64) {
+	for _, rec := range records {
+		if rec.Topic == topic {
+			end = max(end, rec.Offset+1)
+		}
+	}
+	return end
 }
 
 // commit writes the records in one transaction and waits until the tail has brought them back. uncertain: it failed
@@ -246,7 +269,7 @@ func (w *writer) commit(ctx context.Context, id string, records []*kgo.Record) (
 	if err := w.client.EndTransaction(ctx, kgo.TryCommit); err != nil {
 		return true, fmt.Errorf("commit to %s: %w", w.r.topic, err)
 	}
-	if err := w.r.WaitApplied(ctx, records[len(records)-1].Offset+1); err != nil {
+	if err := w.r.WaitApplied(ctx, endOfTopic(records, w.r.topic)); err != nil {
 		return true, err
 	}
 	if !w.r.written.seen(id) {
