@@ -5,6 +5,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"regexp"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -31,7 +32,12 @@ func (s *Server) serveDialect(d dialect.Dialect, r dialect.Route) echo.HandlerFu
 		if err := s.authorize(c, scope(r.Scope)); err != nil {
 			return err
 		}
-		request, err := c.dialectCall()
+		// What needs only the webhooks' scope writes nothing but the registry.
+		template := d.BasePath() + r.Path
+		if err := s.trace(c, template, r.Scope == dialect.WebhooksWrite); err != nil {
+			return err
+		}
+		request, err := c.dialectCall(template)
 		if err != nil {
 			return err
 		}
@@ -72,7 +78,7 @@ func (s *Server) stream(c *call, status int, write func(io.Writer) error) error 
 }
 
 // dialectCall is the request as a dialect sees it.
-func (c *call) dialectCall() (*dialect.Call, error) {
+func (c *call) dialectCall(template string) (*dialect.Call, error) {
 	r := &dialect.Call{
 		Tenant: c.tenant, Params: make(map[string]string), Query: c.QueryParams(), Header: c.Request().Header,
 	}
@@ -100,8 +106,18 @@ func (c *call) dialectCall() (*dialect.Call, error) {
 		err = newProblem(kindMediaType, "send the body as "+mediaJSON+", in UTF-8")
 	}
 	r.Body = text
+	if key := c.Request().Header.Get(headerIdempotencyKey); err == nil && key != "" && c.Request().Method == http.MethodPost {
+		if !idempotencyKeyGrammar.MatchString(key) {
+			return nil, badParameter(headerIdempotencyKey, "must be 1 to 255 visible ASCII characters")
+		}
+		request := newIdempotency(key, c.tenant, http.MethodPost+" "+template, text)
+		r.Request = dialect.Request{Digest: request.digest, Fingerprint: request.fingerprint}
+	}
 	return r, err
 }
+
+// idempotencyKeyGrammar is that of the document, for requests that it does not describe.
+var idempotencyKeyGrammar = regexp.MustCompile(`^[!-~]{1,255}$`)
 
 // isJSONMedia accepts JSON of any kind, and nothing that a web form can send: a browser would add the Basic credentials
 // that it remembers to the form of any site.

@@ -34,7 +34,7 @@ func (s *Server) answerDiverted(c *call, uid string) error {
 	for i, e := range found.Items {
 		items[i] = newDivertedResource(e)
 	}
-	return c.answer(http.StatusOK, newPage(listOfDiverted, items, found.Next))
+	return c.answer(http.StatusOK, newPage(c, listOfDiverted, items, found.Next))
 }
 
 // diverted names the diverted event of the path. Whether a uid of a deleted webhook is the tenant's is the store's to

@@ -41,5 +41,5 @@ func (s *Server) listEventTypes(c *call) error {
 		items = items[:limit]
 		next = items[limit-1].position()
 	}
-	return c.answer(http.StatusOK, newPage(listOfEventTypes, items, next))
+	return c.answer(http.StatusOK, newPage(c, listOfEventTypes, items, next))
 }

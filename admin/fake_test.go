@@ -11,6 +11,7 @@ import (
 
 	"eventrelay/catalog"
 	"eventrelay/relay"
+	"eventrelay/relay/audit"
 	"eventrelay/relay/divert"
 	"eventrelay/relay/registry"
 )
@@ -25,6 +26,7 @@ type fakeRegistry struct {
 	// fail is returned by every write; beforeWrite runs ahead of each.
 	fail        error
 	beforeWrite func()
+	fakeKeys
 }
 
 func newFakeRegistry() *fakeRegistry {
@@ -45,6 +47,7 @@ func (f *fakeRegistry) write(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	f.mu.Lock()
+	f.acted = append(f.acted, audit.FromContext(ctx))
 	return nil
 }
 
@@ -95,7 +98,7 @@ func (f *fakeRegistry) CreateWebhook(ctx context.Context, w *catalog.Webhook) (r
 		return registry.View{}, err
 	}
 	defer f.mu.Unlock()
-	if f.webhooks[w.UID] != nil || f.taken(w) {
+	if f.webhooks[w.UID] != nil || f.taken(w) || f.madeOne(w) {
 		return registry.View{}, fmt.Errorf("create webhook %q: %w", w.ID, registry.ErrExists)
 	}
 	stored := w.Clone()
@@ -103,6 +106,12 @@ func (f *fakeRegistry) CreateWebhook(ctx context.Context, w *catalog.Webhook) (r
 	stored.Updated, stored.Revision = stored.Created, 1
 	f.webhooks[w.UID] = stored
 	return f.view(w.UID), nil
+}
+
+func (f *fakeRegistry) madeOne(w *catalog.Webhook) bool {
+	return slices.ContainsFunc(slices.Collect(maps.Values(f.webhooks)), func(other *catalog.Webhook) bool {
+		return w.Request != "" && other.Request == w.Request && other.Tenant == w.Tenant
+	})
 }
 
 func (f *fakeRegistry) taken(w *catalog.Webhook) bool {

@@ -104,12 +104,12 @@ type attemptPage struct {
 	Since *time.Time `json:"since"`
 }
 
-func newAttemptPage(l listing, attempts []history.Attempt, next string, since *time.Time) attemptPage {
+func newAttemptPage(c *call, l listing, attempts []history.Attempt, next string, since *time.Time) attemptPage {
 	items := make([]attemptResource, len(attempts))
 	for i := range attempts {
 		items[i] = newAttemptResource(&attempts[i])
 	}
-	return attemptPage{newPage(l, items, next), since}
+	return attemptPage{newPage(c, l, items, next), since}
 }
 
 func (s *Server) listAttempts(c *call) error {
@@ -134,7 +134,7 @@ func (s *Server) listAttempts(c *call) error {
 	if err != nil {
 		return historyProblem(err)
 	}
-	return c.answer(http.StatusOK, newAttemptPage(listOfAttempts, found.Items, found.Next, &found.Since))
+	return c.answer(http.StatusOK, newAttemptPage(c, listOfAttempts, found.Items, found.Next, &found.Since))
 }
 
 func (s *Server) findAttempts(c *call) error {
@@ -156,7 +156,7 @@ func (s *Server) answerAttempts(c *call, uid string) error {
 			Tenant: c.tenant, UID: uid, EventID: c.QueryParam("eventId"), Result: history.Result(c.QueryParam("result")),
 			From: c.time("from"), To: c.time("to"), Cursor: after, Limit: c.limit(),
 		})
-		answer = newAttemptPage(listOfHistory, items, next, nil)
+		answer = newAttemptPage(c, listOfHistory, items, next, nil)
 		return err
 	})
 	if err != nil {
@@ -256,7 +256,7 @@ func (s *Server) listRejected(c *call) error {
 				items[i].Size = &r.Size
 			}
 		}
-		answer = newPage(listOfRejected, items, next)
+		answer = newPage(c, listOfRejected, items, next)
 		return err
 	})
 	if err != nil {

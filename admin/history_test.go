@@ -35,7 +35,7 @@ func TestAttempts_ListAndPage(t *testing.T) {
 		"uid": uid, "deliveryId": "dlv_1", "webhookId": "msg_1", "eventId": "e1", "eventType": "debt.paid", "attempt": 2.0, "at": "2026-01-02T03:04:05Z", "latencyMs": 12.5,
 		"status": 503.0, "error": "status 503", "outcome": "retried", "reason": "", "nextAttemptAt": "2026-01-02T03:04:10Z", "response": "<b>no</b>",
 	}, first["items"].([]any)[0])
-	second := a.do(http.MethodGet, "/v1/webhooks/w/attempts?limit=1&cursor="+first["nextCursor"].(string), "").is(http.StatusOK).json()
+	second := a.do(http.MethodGet, "/v1/webhooks/w/attempts?limit=1&result=failed&eventId=e1&to=2026-02-01T00:00:00Z&cursor="+first["nextCursor"].(string), "").is(http.StatusOK).json()
 	require.Nil(t, second["nextCursor"])
 	require.Nil(t, second["items"].([]any)[0].(map[string]any)["nextAttemptAt"])
 
@@ -84,7 +84,7 @@ func TestRejected(t *testing.T) {
 	require.Equal(t, history.RejectedQuery{Topic: "debt", Reason: "not_json", From: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), Limit: 1}, a.history.rejectedQuery)
 	require.Equal(t, map[string]any{"topic": "debt", "partition": 2.0, "offset": 9.0, "reason": "not_json", "detail": "the value is not JSON",
 		"at": "2026-01-02T03:04:05Z", "size": 3.0, "preview": "{\"a"}, page["items"].([]any)[0])
-	page = a.do(http.MethodGet, "/v1/rejected?cursor="+page["nextCursor"].(string), "").is(http.StatusOK).json()
+	page = a.do(http.MethodGet, "/v1/rejected?topic=debt&reason=not_json&from=2026-01-01T00:00:00Z&cursor="+page["nextCursor"].(string), "").is(http.StatusOK).json()
 	require.Nil(t, page["items"].([]any)[0].(map[string]any)["size"])
 }
 

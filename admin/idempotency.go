@@ -14,28 +14,33 @@ import (
 // headerReplayed marks the answer to a repeated request: the resource as it is now, not as it was made.
 const headerReplayed = "Idempotency-Replayed"
 
-// idempotency is what a request's Idempotency-Key makes of it. Nothing is remembered for it: the uid of what is
-// created derives from the key, so that a repeat finds it wherever and whenever it arrives, and the fingerprint of the
-// body is stored with it.
+// idempotency is what a request's Idempotency-Key makes of it. Nothing is remembered beside what is created: digest and
+// fingerprint are stored with it, so that a repeat finds it wherever and whenever it arrives, whatever has become of
+// Redis. When it is deleted, the request is forgotten with it: a repeat then creates anew, under a uid of its own, so
+// that what is left of the former one's deliveries is never taken for the new one's.
 type idempotency struct {
-	uidDigest   string
-	fingerprint string
+	digest      string // of tenant, operation and key; empty: no key was given
+	fingerprint string // of the body
 }
 
 // idempotency of a request with that body. Without a key every request is another one.
 func (c *call) idempotency(body []byte) idempotency {
-	key := c.Request().Header.Get("Idempotency-Key")
+	return newIdempotency(c.Request().Header.Get(headerIdempotencyKey), c.tenant, c.op.Method+" "+c.op.Path, body)
+}
+
+const headerIdempotencyKey = "Idempotency-Key"
+
+func newIdempotency(key, tenant, operation string, body []byte) idempotency {
 	if key == "" {
 		return idempotency{}
 	}
 	// Both are keyed by what only the client knows, so that a stored fingerprint is no way to guess at a body, which
 	// may hold secrets.
-	operation := c.op.Method + " " + c.op.Path
-	uid, print := hmac.New(sha256.New, []byte(key)), hmac.New(sha256.New, []byte(key))
-	writeParts(uid, "uid", c.tenant, operation)
-	writeParts(print, "body", c.tenant, operation, string(canonical(body)))
+	digest, print := hmac.New(sha256.New, []byte(key)), hmac.New(sha256.New, []byte(key))
+	writeParts(digest, "uid", tenant, operation)
+	writeParts(print, "body", tenant, operation, string(canonical(body)))
 	return idempotency{
-		uidDigest:   hex.EncodeToString(uid.Sum(nil)[:16]),
+		digest:      hex.EncodeToString(digest.Sum(nil)[:16]),
 		fingerprint: hex.EncodeToString(print.Sum(nil)[:16]),
 	}
 }
@@ -61,14 +66,14 @@ func writeParts(h hash.Hash, parts ...string) {
 	}
 }
 
-func (i idempotency) given() bool { return i.uidDigest != "" }
+func (i idempotency) given() bool { return i.digest != "" }
 
-// uid is that of what the request creates.
+// uid is that of what remembers no request and is found by its uid alone. Nothing may outlive it that goes by the uid.
 func (i idempotency) uid(prefix string) string {
 	if !i.given() {
 		return catalog.NewUID(prefix)
 	}
-	return prefix + i.uidDigest
+	return prefix + i.digest
 }
 
 // sameAs refuses a key that was used for another body.

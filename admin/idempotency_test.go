@@ -60,3 +60,17 @@ func TestIdempotencyKey_TwoAtOnce(t *testing.T) {
 	a.do(http.MethodPost, "/v1/webhooks", minimal, key).is(http.StatusOK)
 	require.Len(t, a.registry.webhooks, 1)
 }
+
+// What was made is deleted, and the request with it: its repeat makes a webhook of its own, so that what is diverted or
+// waits for the former one is never taken for the new one's.
+func TestIdempotencyKey_AfterTheDeletionMakesANewUID(t *testing.T) {
+	a := newAPI(t)
+	key := header{"Idempotency-Key", "6f1c"}
+	first := a.create(minimal, key)
+	a.do(http.MethodDelete, "/v1/webhooks/"+first, "").is(http.StatusNoContent)
+	second := a.create(minimal, key)
+	require.NotEqual(t, first, second)
+	require.Equal(t, second, a.do(http.MethodPost, "/v1/webhooks", minimal, key).is(http.StatusOK).json()["uid"])
+	a.do(http.MethodDelete, "/v1/webhooks/"+second, "").is(http.StatusNoContent)
+	a.create(`{"id": "orders", "url": "https://example.com/else"}`, key)
+}

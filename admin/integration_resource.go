@@ -42,6 +42,7 @@ func integrationOf(m members, readOnly []string, stored *catalog.Integration) (*
 	}
 	if stored != nil {
 		in.UID, in.Tenant, in.Fingerprint = stored.UID, stored.Tenant, stored.Fingerprint
+		in.Request = stored.Request
 		if _, sent := m["signing"]; !sent {
 			in.Signing = stored.Signing
 			in.Signing.Secrets = append([]catalog.SigningSecret(nil), stored.Signing.Secrets...)

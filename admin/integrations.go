@@ -19,7 +19,7 @@ func (s *Server) listIntegrations(c *call) error {
 	for i, in := range integrations {
 		items[i] = newIntegrationResource(in, written{})
 	}
-	return c.answer(http.StatusOK, newPage(listOfIntegrations, items, next))
+	return c.answer(http.StatusOK, newPage(c, listOfIntegrations, items, next))
 }
 
 // integration finds the integration that the path names.
@@ -58,7 +58,7 @@ func (s *Server) createIntegration(c *call) error {
 		return err
 	}
 	request := c.idempotency(text)
-	in.Tenant, in.UID, in.Fingerprint = c.tenant, request.uid("in_"), request.fingerprint
+	in.Tenant, in.UID, in.Request, in.Fingerprint = c.tenant, catalog.NewUID("in_"), request.digest, request.fingerprint
 	if note.warnings, err = in.Validate(s.rules(c.tenant)); err != nil {
 		return storeProblem(err)
 	}
@@ -66,7 +66,7 @@ func (s *Server) createIntegration(c *call) error {
 	defer cancel()
 	stored, err := s.opts.Registry.PutIntegration(ctx, in, registry.IfAbsent)
 	if errors.Is(err, registry.ErrExists) && request.given() {
-		if before, ok := s.opts.Registry.Integration(c.tenant, in.Name); ok && before.UID == in.UID {
+		if before, ok := s.opts.Registry.Integration(c.tenant, in.Name); ok && before.Request == request.digest {
 			return s.answerIntegrationRepeat(c, before, request)
 		}
 	}

@@ -161,7 +161,7 @@ func (s *Server) listJobs(c *call) error {
 	for i, j := range found.Items {
 		items[i] = newJobResource(j)
 	}
-	return c.answer(http.StatusOK, newPage(listOfJobs, items, found.Next))
+	return c.answer(http.StatusOK, newPage(c, listOfJobs, items, found.Next))
 }
 
 // jobID of the path. What cannot be one's names none.

@@ -144,7 +144,7 @@ func (s *Server) explainMatch(c *call) error {
 	if err != nil {
 		return err
 	}
-	listed := newPage(listOfMatches, items, next)
+	listed := newPage(c, listOfMatches, items, next)
 	return c.answer(http.StatusOK, matchPage{Items: listed.Items, Next: listed.NextCursor, Event: &eventResource{
 		ID: ev.ID, Source: ev.Source, Type: ev.Type, Domain: ev.Domain, Subject: ev.Subject, Time: ev.Time.UTC(), Office: ev.Office, TransactionID: ev.TransactionID,
 	}})

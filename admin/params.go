@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"encoding/base64"
 	"errors"
 	"strconv"
 	"strings"
@@ -77,40 +76,9 @@ const (
 	listOfHistory      listing = "history"
 	listOfRejected     listing = "rejected"
 	listOfJobs         listing = "jobs"
+	listOfKeys         listing = "keys"
+	listOfAudit        listing = "audit"
 )
-
-// page is the wire form of every list.
-type page[T any] struct {
-	Items      []T     `json:"items"`
-	NextCursor *string `json:"nextCursor"`
-}
-
-// newPage makes the answer of a list; next is where the store goes on, empty on the last page.
-func newPage[T any](l listing, items []T, next string) page[T] {
-	p := page[T]{Items: items}
-	if p.Items == nil {
-		p.Items = []T{}
-	}
-	if next != "" {
-		cursor := base64.RawURLEncoding.EncodeToString([]byte(string(l) + ":" + next))
-		p.NextCursor = &cursor
-	}
-	return p
-}
-
-// cursor gives the store's own position back.
-func (c *call) cursor(l listing) (string, error) {
-	text := c.QueryParam("cursor")
-	if text == "" {
-		return "", nil
-	}
-	decoded, err := base64.RawURLEncoding.DecodeString(text)
-	after, ok := strings.CutPrefix(string(decoded), string(l)+":")
-	if err != nil || !ok || after == "" {
-		return "", badParameter("cursor", "is not one that this list gave")
-	}
-	return after, nil
-}
 
 // etag is how a revision is sent.
 func etag(revision int64) string { return `"` + strconv.FormatInt(revision, 10) + `"` }

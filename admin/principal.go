@@ -3,12 +3,16 @@ package admin
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/hex"
 	"net/http"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"eventrelay/catalog"
+	"eventrelay/relay/audit"
+	"eventrelay/relay/registry"
 )
 
 // scope is one permission of a key.
@@ -33,7 +37,7 @@ var allScopes = []scope{
 
 // principal is who makes a request, as its key says.
 type principal struct {
-	// Name identifies the key in logs and rate limits; it is not secret.
+	// Name is the uid of the key, or "bootstrap", in logs, rate limits and the audit trail; it is not secret.
 	Name string
 	// Tenant that the key is bound to; empty lets it choose one with Relay-Tenant.
 	Tenant string
@@ -42,36 +46,70 @@ type principal struct {
 
 func (p principal) may(needed scope) bool { return slices.Contains(p.Scopes, needed) }
 
-// keyring knows the keys that are accepted. It holds digests, so that comparing takes the same time for every key of
-// any length, and so that no dump shows a key.
-type keyring struct {
+// owner is what the principal may see of keys: those of the tenant that it acts for, and those that are bound to none
+// if it is bound to none itself.
+func (p principal) owner(tenant string) registry.Owner {
+	return registry.Owner{Tenant: tenant, Unbound: p.Tenant == ""}
+}
+
+// authenticator knows the keys that are accepted: the bootstrap key, and those that the registry holds. It compares
+// digests, so that comparing takes the same time for every key of any length, and so that no dump shows a key.
+type authenticator struct {
 	bootstrap [sha256.Size]byte
 	set       bool
+	stored    Keys
 }
 
-func newKeyring(bootstrap catalog.Secret) keyring {
-	return keyring{bootstrap: sha256.Sum256([]byte(bootstrap.Reveal())), set: bootstrap.IsSet()}
+func newAuthenticator(bootstrap catalog.Secret, stored Keys) authenticator {
+	return authenticator{bootstrap: sha256.Sum256([]byte(bootstrap.Reveal())), set: bootstrap.IsSet(), stored: stored}
 }
 
-// authenticate says whose key the request carries.
-func (k keyring) authenticate(r *http.Request) (principal, bool) {
-	presented, ok := presentedKey(r)
+// authenticate says whose key the request carries. A stored key is only believed in while the registry is fresh: an
+// instance that has not heard of Kafka for a while cannot know whether the key was revoked.
+func (a authenticator) authenticate(r *http.Request, now time.Time) (principal, error) {
+	name, presented, ok := presentedKey(r)
 	digest := sha256.Sum256([]byte(presented))
-	if !ok || !k.set || subtle.ConstantTimeCompare(digest[:], k.bootstrap[:]) != 1 {
-		return principal{}, false
+	if ok && a.set && subtle.ConstantTimeCompare(digest[:], a.bootstrap[:]) == 1 {
+		return principal{Name: audit.ActorBootstrap, Scopes: allScopes}, nil
 	}
-	return principal{Name: "bootstrap", Scopes: allScopes}, true
+	key, ok := parseAPIKey(name, presented)
+	if !ok {
+		return principal{}, newProblem(kindUnauthenticated, needsKey)
+	}
+	stored, known := a.stored.APIKey(key.uid())
+	hash, want := key.hash(), make([]byte, sha256.Size)
+	if known {
+		var err error
+		want, err = hex.DecodeString(stored.Hash)
+		known = err == nil
+	}
+	if subtle.ConstantTimeCompare(hash[:], want) != 1 || !known {
+		return principal{}, newProblem(kindUnauthenticated, needsKey)
+	}
+	switch {
+	case stored.ExpiredAt(now):
+		return principal{}, newProblem(kindUnauthenticated, "the key has expired")
+	case !a.stored.Fresh():
+		return principal{}, &problem{kind: kindUnavailable, detail: "whether the key is still valid cannot be confirmed at present", retryAfter: retrySoon}
+	}
+	p := principal{Name: stored.UID, Tenant: stored.Tenant}
+	for _, granted := range stored.Scopes {
+		p.Scopes = append(p.Scopes, scope(granted))
+	}
+	return p, nil
 }
 
-// presentedKey reads a bearer token, or the password of Basic authentication.
-func presentedKey(r *http.Request) (string, bool) {
+const needsKey = "a valid key is needed, as a bearer token or as the password of Basic authentication"
+
+// presentedKey reads a bearer token, or name and password of Basic authentication.
+func presentedKey(r *http.Request) (name, key string, ok bool) {
 	header := r.Header.Get("Authorization")
 	if kind, token, ok := strings.Cut(header, " "); ok && strings.EqualFold(kind, "Bearer") {
 		token = strings.TrimSpace(token)
-		return token, token != ""
+		return "", token, token != ""
 	}
-	_, password, ok := r.BasicAuth()
-	return password, ok && password != ""
+	name, password, ok := r.BasicAuth()
+	return name, password, ok && password != ""
 }
 
 const headerTenant = "Relay-Tenant"

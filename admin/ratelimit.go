@@ -3,6 +3,7 @@ package admin
 import (
 	"container/list"
 	"math"
+	"net"
 	"net/netip"
 	"sync"
 	"time"
@@ -64,6 +65,21 @@ func (l *limiter) bucket(name string) *rate.Limiter {
 	b := &bucket{name: name, tokens: rate.NewLimiter(l.rate, l.burst)}
 	l.buckets[name] = l.recent.PushFront(b)
 	return b.tokens
+}
+
+// addressOf finds a client's address: that of the connection, or behind trusted proxies the last one in
+// X-Forwarded-For that is not a trusted proxy itself.
+func addressOf(proxies []netip.Prefix) echo.IPExtractor {
+	if len(proxies) == 0 {
+		return echo.ExtractIPDirect()
+	}
+	// echo trusts private networks unless it is told not to.
+	trust := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
+	for _, p := range proxies {
+		p = p.Masked()
+		trust = append(trust, echo.TrustIPRange(&net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}))
+	}
+	return echo.ExtractIPFromXFFHeader(trust...)
 }
 
 // limitAddress bounds what one address may ask for, with or without a key.

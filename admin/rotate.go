@@ -16,7 +16,7 @@ var errRotated = errors.New("rotated before")
 // rotationTag marks a secret that was made under an Idempotency-Key, so that a repeat finds it. It holds digests of the
 // key and the body.
 func (i idempotency) rotationTag() (key, tag string) {
-	key = "rotation-" + i.uidDigest[:16] + "-"
+	key = "rotation-" + i.digest[:16] + "-"
 	return key, key + i.fingerprint[:16]
 }
 

@@ -3,8 +3,10 @@ package admin
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -18,6 +20,7 @@ type call struct {
 	op        *openapi.Operation
 	principal principal
 	tenant    string
+	cursorKey []byte
 }
 
 // route is one row of the route table. Paths are the document's.
@@ -59,6 +62,11 @@ var routes = []route{
 	{http.MethodPut, "/v1/integrations/{name}", scopeWebhooksWrite, (*Server).replaceIntegration},
 	{http.MethodDelete, "/v1/integrations/{name}", scopeWebhooksWrite, (*Server).deleteIntegration},
 	{http.MethodGet, "/v1/event-types", scopeWebhooksRead, (*Server).listEventTypes},
+	{http.MethodGet, "/v1/keys", scopeKeysAdmin, (*Server).listKeys},
+	{http.MethodPost, "/v1/keys", scopeKeysAdmin, (*Server).createKey},
+	{http.MethodGet, "/v1/keys/{id}", scopeKeysAdmin, (*Server).getKey},
+	{http.MethodDelete, "/v1/keys/{id}", scopeKeysAdmin, (*Server).deleteKey},
+	{http.MethodGet, "/v1/audit", scopeAuditRead, (*Server).listAudit},
 	{http.MethodGet, pathPublicKey, scopePublic, (*Server).getPublicKey},
 	{http.MethodGet, "/openapi.json", scopePublic, (*Server).getDocument},
 	{http.MethodGet, "/docs", scopePublic, (*Server).getReference},
@@ -73,14 +81,16 @@ func echoPath(path string) string {
 func (s *Server) router() *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
-	// Only the peer's own address counts: forwarding headers are whatever a client writes into them.
-	e.IPExtractor = echo.ExtractIPDirect()
+	e.IPExtractor = addressOf(s.opts.TrustedProxies)
 	e.HTTPErrorHandler = s.answerError
 	e.Use(s.observe, s.limitAddress)
 	for _, r := range routes {
 		op, ok := s.document.Operation(r.method, r.path)
 		if !ok {
 			panic("admin: undocumented route " + r.method + " " + r.path)
+		}
+		if r.scope != scopePublic && !slices.Contains(allScopes, r.scope) {
+			panic("admin: no key can have the scope that is needed for " + r.method + " " + r.path)
 		}
 		if op.Public != (r.scope == scopePublic) {
 			panic("admin: document and route table disagree on who may use " + r.method + " " + r.path)
@@ -96,7 +106,7 @@ func (s *Server) router() *echo.Echo {
 // documented.
 func (s *Server) guard(r route, op *openapi.Operation) echo.HandlerFunc {
 	return func(ec echo.Context) error {
-		c := &call{Context: ec, op: op}
+		c := &call{Context: ec, op: op, cursorKey: s.cursorKey}
 		if r.scope != scopePublic {
 			if err := s.authorize(c, r.scope); err != nil {
 				return err
@@ -105,17 +115,22 @@ func (s *Server) guard(r route, op *openapi.Operation) echo.HandlerFunc {
 		if err := checkParameters(c); err != nil {
 			return err
 		}
+		if err := s.trace(c, r.path, tracedElsewhere[r.method+" "+r.path]); err != nil {
+			return err
+		}
 		return r.handle(s, c)
 	}
 }
 
 func (s *Server) authorize(c *call, needed scope) error {
-	p, ok := s.keys.authenticate(c.Request())
-	if !ok {
-		header := c.Response().Header()
-		header.Add(echo.HeaderWWWAuthenticate, `Bearer realm="relay"`)
-		header.Add(echo.HeaderWWWAuthenticate, `Basic realm="relay", charset="UTF-8"`)
-		return newProblem(kindUnauthenticated, "a valid key is needed, as a bearer token or as the password of Basic authentication")
+	p, err := s.keys.authenticate(c.Request(), time.Now())
+	if err != nil {
+		if asProblem(err).kind == kindUnauthenticated {
+			header := c.Response().Header()
+			header.Add(echo.HeaderWWWAuthenticate, `Bearer realm="relay"`)
+			header.Add(echo.HeaderWWWAuthenticate, `Basic realm="relay", charset="UTF-8"`)
+		}
+		return err
 	}
 	c.principal = p
 	c.Set(contextPrincipal, p.Name)

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -28,7 +29,9 @@ var embedded = sync.OnceValues(func() (*openapi.Document, error) { return openap
 // Registry is what the API needs of the registry. Reads are answered from its snapshot; a write returns after it is
 // durable and visible to the reads of this instance.
 type Registry interface {
+	Keys
 	Find(tenant, idOrUID string) (registry.View, error)
+	MadeBy(tenant, request string) (registry.View, bool)
 	List(tenant, after string, limit int) (page []registry.View, next string)
 	CreateWebhook(ctx context.Context, w *catalog.Webhook) (registry.View, error)
 	UpdateWebhook(ctx context.Context, tenant, uid string, ifRevision int64, edit func(*catalog.Webhook) error) (registry.View, error)
@@ -58,7 +61,7 @@ type Jobs interface {
 	Cancel(ctx context.Context, tenant, id string) (jobs.Job, error)
 }
 
-// Options of a Server. Registry, Diverted, Jobs, Attempts, Records and Tester are required.
+// Options of a Server. Registry, Diverted, Jobs, Attempts, Records, Tester and Audit are required.
 type Options struct {
 	Registry Registry
 	Diverted Diverted
@@ -66,6 +69,8 @@ type Options struct {
 	Attempts Attempts
 	Records  Records
 	Tester   Tester
+	// Audit is the trail; without one nothing is done that must leave an entry in it.
+	Audit Audit
 	// Rules are what webhooks and integrations are validated against. KnownIntegration is set by the server, per
 	// tenant.
 	Rules catalog.Rules
@@ -75,6 +80,9 @@ type Options struct {
 	Dialects []dialect.Dialect
 	// BootstrapKey may do everything for every tenant. Empty: nobody gets in.
 	BootstrapKey catalog.Secret
+	// TrustedProxies are the networks of proxies whose X-Forwarded-For is believed. Without any, the address that a
+	// connection comes from is the client's: the header is whatever a client writes into it.
+	TrustedProxies []netip.Prefix
 	// Log gets one line per request; default none.
 	Log *slog.Logger
 	// Registerer of the metrics; nil keeps them unregistered.
@@ -90,6 +98,9 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Audit == nil {
+		o.Audit = noTrail{}
 	}
 	if o.Rate == 0 {
 		o.Rate = 200
@@ -108,7 +119,7 @@ type Server struct {
 	opts     Options
 	log      *slog.Logger
 	document *openapi.Document
-	keys     keyring
+	keys     authenticator
 	limits   *limiter
 	tests    *testLimits
 	scans    chan struct{} // holds a token for each scan of a topic that is under way
@@ -116,6 +127,8 @@ type Server struct {
 	echo     *echo.Echo
 	// templates of the routes, by method and router's path; complete before the first request.
 	templates map[string]string
+	// cursorKey is what cursors are sealed with.
+	cursorKey []byte
 
 	webhookInput, integrationInput *openapi.Schema
 
@@ -132,9 +145,9 @@ func New(o Options) *Server {
 		panic("admin: " + err.Error())
 	}
 	s := &Server{
-		opts: o, log: o.Log.With("component", "admin"), document: document, keys: newKeyring(o.BootstrapKey),
+		opts: o, log: o.Log.With("component", "admin"), document: document, keys: newAuthenticator(o.BootstrapKey, o.Registry),
 		limits: newLimiter(o.Rate, o.Burst), tests: newTestLimits(), scans: make(chan struct{}, maxScans), metrics: newMetrics(o.Registerer),
-		templates: make(map[string]string),
+		templates: make(map[string]string), cursorKey: cursorKey(o.BootstrapKey),
 
 		asyncDocument: sync.OnceValue(func() []byte { return asyncDocument(catalog.EventTypes()) }),
 	}

@@ -141,6 +141,7 @@ func webhookOf(m members, readOnly []string, stored *catalog.Webhook) (*catalog.
 	if stored != nil {
 		w.UID, w.Tenant, w.Platform = stored.UID, stored.Tenant, stored.Platform
 		w.Created, w.Updated, w.Revision, w.Fingerprint = stored.Created, stored.Updated, stored.Revision, stored.Fingerprint
+		w.Request = stored.Request
 		if w.ID == "" {
 			w.ID = stored.ID
 		}

@@ -19,7 +19,7 @@ func (s *Server) listWebhooks(c *call) error {
 	for i, v := range views {
 		items[i] = newWebhookResource(v, written{})
 	}
-	return c.answer(http.StatusOK, newPage(listOfWebhooks, items, next))
+	return c.answer(http.StatusOK, newPage(c, listOfWebhooks, items, next))
 }
 
 // webhook finds the webhook that the path names, by uid or id.
@@ -56,11 +56,11 @@ func (s *Server) createWebhook(c *call) error {
 		return err
 	}
 	request := c.idempotency(text)
-	w.Tenant, w.UID, w.Fingerprint = c.tenant, request.uid("wh_"), request.fingerprint
+	w.Tenant, w.UID, w.Request, w.Fingerprint = c.tenant, catalog.NewUID("wh_"), request.digest, request.fingerprint
 	if w.ID == "" {
 		w.ID = w.UID
 	}
-	if view, ok := s.madeBefore(c, request, w.UID); ok {
+	if view, ok := s.opts.Registry.MadeBy(c.tenant, request.digest); ok {
 		return s.answerRepeat(c, view, request)
 	}
 	if note.warnings, err = w.Validate(s.rules(c.tenant)); err != nil {
@@ -71,7 +71,7 @@ func (s *Server) createWebhook(c *call) error {
 	view, err := s.opts.Registry.CreateWebhook(ctx, w)
 	if errors.Is(err, registry.ErrExists) {
 		// The same request may have been under way twice.
-		if before, ok := s.madeBefore(c, request, w.UID); ok {
+		if before, ok := s.opts.Registry.MadeBy(c.tenant, request.digest); ok {
 			return s.answerRepeat(c, before, request)
 		}
 	}
@@ -80,15 +80,6 @@ func (s *Server) createWebhook(c *call) error {
 	}
 	c.Response().Header().Set("Location", "/v1/webhooks/"+url.PathEscape(view.Webhook.UID))
 	return s.answerWebhook(c, http.StatusCreated, view, note)
-}
-
-// madeBefore finds the webhook that an earlier request with the same Idempotency-Key made.
-func (s *Server) madeBefore(c *call, request idempotency, uid string) (registry.View, bool) {
-	if !request.given() {
-		return registry.View{}, false
-	}
-	view, err := s.opts.Registry.Find(c.tenant, uid)
-	return view, err == nil && view.Webhook.UID == uid
 }
 
 func (s *Server) answerRepeat(c *call, view registry.View, request idempotency) error {

@@ -47,6 +47,7 @@ import (
 // durable and visible to the reads of this instance.
 type Registry interface {
 	FindOn(tenant string, platform catalog.Platform, id string) (registry.View, error)
+	MadeBy(tenant, request string) (registry.View, bool)
 	List(tenant, after string, limit int) (page []registry.View, next string)
 	CreateWebhook(ctx context.Context, w *catalog.Webhook) (registry.View, error)
 	UpdateWebhook(ctx context.Context, tenant, uid string, ifRevision int64, edit func(*catalog.Webhook) error) (registry.View, error)
@@ -127,6 +128,26 @@ type Call struct {
 	Header http.Header
 	// Body is empty for GET and DELETE.
 	Body []byte
+	// Request tells a repeated POST from another one.
+	Request Request
+}
+
+// Request is what the Idempotency-Key of a POST says of it; the zero value: it had none. Both are kept with what the
+// request creates.
+type Request struct {
+	// Digest of tenant, route and key; Fingerprint of the body.
+	Digest, Fingerprint string
+}
+
+// made reports whether the request made an integration.
+func (r Request) made(in *catalog.Integration) bool { return r.Digest != "" && r.Digest == in.Request }
+
+// sameAs refuses a key that was used for another body.
+func (r Request) sameAs(fingerprint string) error {
+	if r.Fingerprint != fingerprint {
+		return Refuse(http.StatusUnprocessableEntity, "The Idempotency-Key was used for another request")
+	}
+	return nil
 }
 
 // Reply is a successful answer.

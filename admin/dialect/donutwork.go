@@ -124,7 +124,7 @@ func (d donutwork) createWebhook(ctx context.Context, c *Call) (Reply, error) {
 		return Reply{}, err
 	}
 	token := generateKey("")
-	view, err := d.create(ctx, c.Tenant, &catalog.Webhook{
+	view, err := d.create(ctx, c.Tenant, c.Request, &catalog.Webhook{
 		DisplayName: sent.name, Description: sent.description, URL: sent.url, Events: events, Enabled: true, Format: catalog.FormatDonutwork,
 		Signing: catalog.Signing{Enabled: true, Secrets: []catalog.SigningSecret{{Value: token, Encoding: catalog.SecretRaw}}},
 	})
@@ -132,7 +132,9 @@ func (d donutwork) createWebhook(ctx context.Context, c *Call) (Reply, error) {
 		return Reply{}, err
 	}
 	shown := shownDonutworkWebhook(view)
-	shown.Token = token.Reveal() // this once
+	if holds(view, token) {
+		shown.Token = token.Reveal() // this once
+	}
 	return Reply{Body: shown}, nil
 }
 

@@ -24,6 +24,7 @@ import (
 	"eventrelay/admin/dialect"
 	"eventrelay/catalog"
 	"eventrelay/relay"
+	"eventrelay/relay/audit"
 	"eventrelay/relay/divert"
 	"eventrelay/relay/registry"
 )
@@ -64,7 +65,9 @@ func newAPI(t *testing.T, options ...option) *api {
 	require.NoError(t, err)
 	_, err = relay.CreateTopics(ctx, kadm.NewClient(client), 1, topics.Specs())
 	require.NoError(t, err)
-	client.Close()
+	t.Cleanup(client.Close)
+	trail, err := audit.NewLog(audit.Options{Client: client, Topic: topics.Audit()})
+	require.NoError(t, err)
 	cache := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr(), ContextTimeoutEnabled: true})
 	t.Cleanup(func() { _ = cache.Close() })
 	keys, err := registry.ParseKeyring("test:" + registry.GenerateMasterKey())
@@ -92,7 +95,7 @@ func newAPI(t *testing.T, options ...option) *api {
 	// Loopback stands in for receivers; every other private network stays refused.
 	rules := catalog.Rules{Egress: catalog.Egress{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}}
 	services := dialect.Services{Registry: a.hooks, Diverted: a.diverted, Rules: rules}
-	server := admin.Options{Registry: a.hooks, Diverted: a.diverted, Rules: rules, BootstrapKey: catalog.NewSecret(testKey), Rate: -1}
+	server := admin.Options{Registry: a.hooks, Diverted: a.diverted, Rules: rules, BootstrapKey: catalog.NewSecret(testKey), Audit: trail, Rate: -1}
 	for _, o := range options {
 		o(&services, &server)
 	}

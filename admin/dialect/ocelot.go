@@ -134,7 +134,7 @@ func (d ocelot) post(ctx context.Context, c *Call) (Reply, error) {
 	if err := d.change(sent, registry.View{Webhook: &catalog.Webhook{}}, w); err != nil {
 		return Reply{}, err
 	}
-	return d.reply(d.create(ctx, c.Tenant, w))
+	return d.reply(d.create(ctx, c.Tenant, c.Request, w))
 }
 
 func (d ocelot) put(ctx context.Context, c *Call) (Reply, error) {

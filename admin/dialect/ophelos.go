@@ -176,13 +176,15 @@ func (d ophelos) post(ctx context.Context, c *Call) (Reply, error) {
 	if err := d.change(sent, registry.View{Webhook: &catalog.Webhook{}}, w); err != nil {
 		return Reply{}, err
 	}
-	v, err := d.create(ctx, c.Tenant, w)
+	v, err := d.create(ctx, c.Tenant, c.Request, w)
 	reply, err := d.reply(v, err)
 	if err != nil {
 		return Reply{}, err
 	}
 	shown := showOphelos(v)
-	shown.SigningKey = key.Reveal() // nobody is told again
+	if holds(v, key) {
+		shown.SigningKey = key.Reveal() // nobody is told again
+	}
 	reply.Status, reply.Body = http.StatusCreated, shown
 	return reply, nil
 }

@@ -2,7 +2,9 @@ package dialect
 
 import (
 	"context"
+	"errors"
 	"iter"
+	"slices"
 
 	"eventrelay/catalog"
 	"eventrelay/relay/registry"
@@ -50,16 +52,34 @@ func (s shelf) rules(tenant string) catalog.Rules {
 	return rules
 }
 
-// create stores a new webhook. Its uid is generated, and is its id unless the client chose one.
-func (s shelf) create(ctx context.Context, tenant string, w *catalog.Webhook) (registry.View, error) {
+// create stores a new webhook. Its uid is generated, and is its id unless the client chose one. A request that has made
+// one before gets that one, as it is now; the secret that was generated for the new one then is nobody's.
+func (s shelf) create(ctx context.Context, tenant string, request Request, w *catalog.Webhook) (registry.View, error) {
+	if before, ok := s.Registry.MadeBy(tenant, request.Digest); ok {
+		return before, request.sameAs(before.Webhook.Fingerprint)
+	}
 	w.Tenant, w.Platform, w.UID = tenant, s.platform, catalog.NewUID("wh_")
+	w.Request, w.Fingerprint = request.Digest, request.Fingerprint
 	if w.ID == "" {
 		w.ID = w.UID
 	}
 	if err := s.complete(w, nil); err != nil {
 		return registry.View{}, err
 	}
-	return s.Registry.CreateWebhook(ctx, w)
+	view, err := s.Registry.CreateWebhook(ctx, w)
+	if errors.Is(err, registry.ErrExists) {
+		// The same request may have been under way twice.
+		if before, ok := s.Registry.MadeBy(tenant, request.Digest); ok {
+			return before, request.sameAs(before.Webhook.Fingerprint)
+		}
+	}
+	return view, err
+}
+
+// holds reports whether a webhook has the secret that was generated for it, so that it may be shown: after a repeated
+// request it has another one, which was shown when it was made.
+func holds(v registry.View, generated catalog.Secret) bool {
+	return slices.ContainsFunc(v.Webhook.Signing.Secrets, func(s catalog.SigningSecret) bool { return s.Value.Equal(generated) })
 }
 
 // edit changes the tenant's webhook of that id. change gets a view of the current webhook and a clone to change; it

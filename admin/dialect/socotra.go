@@ -76,7 +76,7 @@ func (d socotra) createWebhook(ctx context.Context, tenant string, sent socotraW
 	if err := sent.apply(w); err != nil {
 		return registry.View{}, err
 	}
-	return d.create(ctx, tenant, w)
+	return d.create(ctx, tenant, Request{}, w) // a PUT is safe to repeat
 }
 
 func (d socotra) listWebhooks(_ context.Context, c *Call) (Reply, error) {

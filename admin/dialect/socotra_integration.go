@@ -101,12 +101,15 @@ func (d socotra) createIntegration(ctx context.Context, c *Call) (Reply, error) 
 	if err != nil {
 		return Reply{}, err
 	}
-	in := &catalog.Integration{Name: sent.name, Tenant: c.Tenant, UID: catalog.NewUID("in_")}
+	in := &catalog.Integration{Name: sent.name, Tenant: c.Tenant, UID: catalog.NewUID("in_"), Request: c.Request.Digest, Fingerprint: c.Request.Fingerprint}
 	generated, err := d.completeIntegration(in, sent)
 	if err != nil {
 		return Reply{}, err
 	}
 	_, err = d.Registry.PutIntegration(ctx, in, registry.IfAbsent)
+	if before, ok := d.Registry.Integration(c.Tenant, in.Name); errors.Is(err, registry.ErrExists) && ok && c.Request.made(before) {
+		return d.integrations(c.Tenant, "", catalog.Secret{}), c.Request.sameAs(before.Fingerprint)
+	}
 	if errors.Is(err, registry.ErrExists) {
 		return Reply{}, Refuse(http.StatusConflict, "There is an integration %q already", shorten(in.Name))
 	}

@@ -34,6 +34,8 @@ func (c logConfig) check(p *problems) {
 type listenConfig struct {
 	AdminAddr string `name:"admin-addr" env:"RELAY_ADMIN_ADDR" yaml:"admin.addr" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where the admin API listens." group:"Operation"`
 	OpsAddr   string `name:"ops-addr" env:"RELAY_OPS_ADDR" yaml:"ops.addr" default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Where /healthz, /readyz and /metrics listen." group:"Operation"`
+
+	Proxies []netip.Prefix `name:"trusted-proxies" env:"RELAY_TRUSTED_PROXIES" yaml:"admin.trustedProxies" placeholder:"CIDR" help:"Networks of the proxies in front of the admin API, whose X-Forwarded-For is believed. Without any it is ignored." group:"Operation"`
 }
 
 func (c listenConfig) check(p *problems) {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"eventrelay/catalog"
 	"eventrelay/relay"
 	"eventrelay/relay/announce"
+	audittrail "eventrelay/relay/audit"
 	"eventrelay/relay/deliver"
 	"eventrelay/relay/deliver/breaker"
 	"eventrelay/relay/deliver/outbound"
@@ -56,6 +58,7 @@ type node struct {
 	Relay           bool // roles
 	Admin           bool
 	AdminAddr       string
+	Proxies         []netip.Prefix // of the admin API, trusted to name the client's address
 	OpsAddr         string
 	Log             *slog.Logger
 
@@ -150,10 +153,15 @@ func (n node) run(ctx context.Context) error {
 
 	past := history.New(history.Options{Client: producer, Topics: n.Topics, Domains: n.Domains, Decode: decoder.Decode, Redis: n.Redis, RedisPrefix: n.redisPrefix()})
 
+	trail, err := audittrail.NewLog(audittrail.Options{Client: producer, Topic: n.Topics.Audit(), Log: n.Log, Registerer: metrics})
+	if err != nil {
+		return err
+	}
+
 	// Health first, so that a start that waits says for what.
 	health := &health{registry: hooks, journal: journal, diverted: diverted, relay: n.Relay, intake: events.Group(), retry: wheel.Group()}
 	api := admin.New(admin.Options{Registry: hooks, Diverted: diverted, Jobs: bulk, Attempts: past, Records: past, Tester: tester{dispatcher}, Rules: catalog.Rules{Egress: n.Egress, AuthTypes: deliver.AuthTypes()},
-		Dialects: n.dialects(hooks, diverted, client), PublicKey: hooks.PublicKey, BootstrapKey: n.AdminKey, Registerer: metrics, Log: n.Log})
+		Dialects: n.dialects(hooks, diverted, client), PublicKey: hooks.PublicKey, BootstrapKey: n.AdminKey, Audit: trail, TrustedProxies: n.Proxies, Registerer: metrics, Log: n.Log})
 	ops, err := listen(n.OpsAddr, "--ops-addr", admin.OpsHandler(health.checks, metrics), n.Log)
 	if err != nil {
 		return err

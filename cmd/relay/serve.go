@@ -52,7 +52,7 @@ func (c *serveCmd) Run(ctx context.Context, s streams) error {
 		Group: c.Intake.Group, Instance: c.Intake.InstanceID, Domains: c.Topic.DomainTopics, From: intake.From(c.From),
 		Limits: c.Intake.Limits(), Session: c.Intake.SessionTimeout, Drain: c.Intake.DrainTimeout, DivertRetention: c.Intake.DivertRetention, Breaker: serveBreaker,
 		Relay: slices.Contains(c.Roles, roleRelay), Admin: slices.Contains(c.Roles, roleAdmin),
-		AdminAddr: c.Listen.AdminAddr, OpsAddr: c.Listen.OpsAddr, Log: log,
+		AdminAddr: c.Listen.AdminAddr, Proxies: c.Listen.Proxies, OpsAddr: c.Listen.OpsAddr, Log: log,
 	}.run(ctx)
 }
 

@@ -56,33 +56,33 @@ func TestTopicsApply(t *testing.T) {
 	require.Contains(t, out, "create relay.webhooks partitions=1 cleanup.policy=compact ")
 	require.Contains(t, out, "create sms partitions=12 max.message.bytes=10551296\n")
 	require.Contains(t, out, "ok debt\n")
-	require.Contains(t, out, "17 topics: would create 16 and change 0\n")
+	require.Contains(t, out, "18 topics: would create 17 and change 0\n")
 	topics, err := c.admin.ListTopics(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, []string{"debt"}, topics.Names())
 
 	code, out, _ = c.apply(t)
 	require.Equal(t, exitOK, code)
-	require.Contains(t, out, "12 topics: created 12 and changed 0\n")
+	require.Contains(t, out, "13 topics: created 13 and changed 0\n")
 	require.NotContains(t, out, "sms")
 	require.Contains(t, out, "warn relay.webhooks, relay.diverted, ")
 	require.Contains(t, out, ": one replica: ")
 
 	code, out, _ = c.apply(t, "--domains")
 	require.Equal(t, exitOK, code)
-	require.Contains(t, out, "17 topics: created 4 and changed 0\n")
+	require.Contains(t, out, "18 topics: created 4 and changed 0\n")
 
 	c.set(t, "relay.diverted", "retention.ms", "604800000")
 	code, out, _ = c.apply(t, "--dry-run", "--topic-partitions", "12")
 	require.Equal(t, exitOK, code)
 	require.Contains(t, out, "alter relay.diverted retention.ms: 604800000 → -1\n")
-	require.Contains(t, out, "12 topics: would create 0 and change 1\n")
+	require.Contains(t, out, "13 topics: would create 0 and change 1\n")
 	_, out, _ = c.apply(t)
 	require.Contains(t, out, "alter relay.diverted retention.ms: 604800000 → -1\n")
-	require.Contains(t, out, "12 topics: created 0 and changed 1\n")
+	require.Contains(t, out, "13 topics: created 0 and changed 1\n")
 	_, out, _ = c.apply(t)
 	require.Contains(t, out, "ok relay.diverted\n")
-	require.Contains(t, out, "12 topics: created 0 and changed 0\n")
+	require.Contains(t, out, "13 topics: created 0 and changed 0\n")
 
 	for _, args := range [][]string{{"--dry-run"}, {}} {
 		code, out, stderr := c.apply(t, append(args, "--topic-partitions", "24")...)
@@ -99,7 +99,7 @@ func TestTopicsApply_FailuresAreLines(t *testing.T) {
 	require.Equal(t, exitFailed, code)
 	require.Contains(t, out, "failed create relay.webhooks")
 	require.Contains(t, out, "INVALID_REPLICATION_FACTOR")
-	require.Contains(t, stderr, "not all topics are in place: 12 topics: created 0 and changed 0, refused 0, failed 12")
+	require.Contains(t, stderr, "not all topics are in place: 13 topics: created 0 and changed 0, refused 0, failed 13")
 }
 
 // A start refuses what would lose records, names topic, setting, what was found and wanted, and the command, and logs

@@ -37,7 +37,8 @@ type Owner struct {
 	Unbound bool
 }
 
-func (o Owner) owns(k *APIKey) bool {
+// Owns reports whether a key is among them.
+func (o Owner) Owns(k *APIKey) bool {
 	if k.Tenant == "" {
 		return o.Unbound
 	}
@@ -59,7 +60,7 @@ func (r *Registry) APIKeys(o Owner, after string, limit int) (page []*APIKey, ne
 	defer r.snapshot.mu.RUnlock()
 	for _, uid := range slices.Sorted(maps.Keys(r.snapshot.apiKeys)) {
 		k := r.snapshot.apiKeys[uid]
-		if uid <= after || !o.owns(k) {
+		if uid <= after || !o.Owns(k) {
 			continue
 		}
 		if len(page) == limit {
@@ -75,7 +76,7 @@ func (r *Registry) APIKeyMadeBy(o Owner, request string) (*APIKey, bool) {
 	r.snapshot.mu.RLock()
 	defer r.snapshot.mu.RUnlock()
 	for _, k := range r.snapshot.apiKeys {
-		if request != "" && k.Request == request && o.owns(k) {
+		if request != "" && k.Request == request && o.Owns(k) {
 			return k, true
 		}
 	}
@@ -110,7 +111,7 @@ func (r *Registry) CreateAPIKey(ctx context.Context, k *APIKey) (*APIKey, error)
 func (r *Registry) DeleteAPIKey(ctx context.Context, o Owner, uid string) error {
 	err := r.writer.write(ctx, func() ([]draft, error) {
 		k, ok := r.APIKey(uid)
-		if !ok || !o.owns(k) {
+		if !ok || !o.Owns(k) {
 			return nil, ErrNotFound
 		}
 		return []draft{{key: apiKeyKey(k)}}, nil
