@@ -41,6 +41,11 @@ type listenConfig struct {
 func (c listenConfig) check(p *problems) {
 	p.listenAddr("admin-addr", c.AdminAddr)
 	p.listenAddr("ops-addr", c.OpsAddr)
+	for _, proxies := range c.Proxies {
+		if proxies.Bits() == 0 {
+			p.add("trusted-proxies", "contains %s, which lets every client choose the address that it is limited by", proxies)
+		}
+	}
 	if c.AdminAddr == c.OpsAddr && !strings.HasSuffix(c.AdminAddr, ":0") {
 		p.add("ops-addr", "is %s, which is also --admin-addr: they must differ", c.OpsAddr)
 	}

@@ -62,6 +62,7 @@ func TestServe_Defaults(t *testing.T) {
 	require.Equal(t, map[string]string{"debt": "debt", "payment": "payment", "claim": "claim", "policy": "policy", "sms": "sms"}, c.Topic.DomainTopics)
 	require.Equal(t, relay.Topics{
 		Prefix: "relay.", Delays: relay.DefaultDelays, Partitions: 12, Replication: -1, MaxEventBytes: relay.DefaultMaxEventBytes,
+		AuditRetention: relay.DefaultAuditRetention,
 	}, c.Topic.Topics())
 	require.Equal(t, intake.DefaultLimits, c.Intake.Limits())
 	require.Equal(t, catalog.Egress{}, c.Egress.Egress())
@@ -208,6 +209,9 @@ func TestCheck_NamesTheSettingAndItsBound(t *testing.T) {
 		{[]string{"--allow-networks=10.0.0.0"}, "--allow-networks"},
 		{[]string{"--admin-addr=8080"}, "--admin-addr (RELAY_ADMIN_ADDR, admin.addr in the file)"},
 		{[]string{"--ops-addr=127.0.0.1:8080"}, "they must differ"},
+		{[]string{"--trusted-proxies=10.0.0.0"}, "--trusted-proxies"},
+		{[]string{"--trusted-proxies=10.0.0.0/8,0.0.0.0/0"}, "lets every client choose"},
+		{[]string{"--audit-retention=1h"}, "--audit-retention"},
 		{[]string{"--admin-key=short"}, "shorter than 16 characters"},
 		{[]string{"--group="}, "--group (RELAY_GROUP, group in the file) is empty"},
 		{[]string{"--wndow-records=1"}, "--wndow-records"},
