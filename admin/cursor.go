@@ -80,7 +80,8 @@ func (c *call) cursor(l listing) (string, error) {
 		return "", nil
 	}
 	decoded, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil || len(decoded) <= sealLength {
+	// A decoder passes over line breaks and spare bits: one cursor has one spelling.
+	if err != nil || len(decoded) <= sealLength || base64.RawURLEncoding.EncodeToString(decoded) != text {
 		return "", badParameter("cursor", notOfThisList)
 	}
 	position := string(decoded[sealLength:])
