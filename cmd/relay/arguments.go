@@ -23,7 +23,10 @@ type cli struct {
 	Listen  listenCmd  `cmd:"" help:"A receiver for trying things out: verifies signatures and prints what arrives."`
 	Topics  topicsCmd  `cmd:"" help:"The relay's topics."`
 	Health  healthCmd  `cmd:"" help:"Ask the relay on this machine whether it is ready; exits 1 when it is not."`
+	Bench   benchCmd   `cmd:"" help:"Measure the relay on this machine, against a bare loop."`
 	Version versionCmd `cmd:"" help:"Print the version."`
+
+	BenchRole benchRoleCmd `cmd:"" hidden:"" name:"bench-role" help:"A process of relay bench."`
 }
 
 // errHelp ends parsing after the help was printed.
