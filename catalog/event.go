@@ -44,6 +44,10 @@ type Event struct {
 	Span Span
 	// TraceParent and TraceState are the W3C trace context of the record, passed on to the receiver.
 	TraceParent, TraceState string
+
+	// problem is what keeps Data from being JSON, once it was checked; see CheckData.
+	problem jsonProblem
+	checked bool
 }
 
 // Span is a range of bytes inside the value of a record.

@@ -26,7 +26,8 @@ func (f *Filter) Match(ev *Event) (bool, error) {
 // goroutine.
 type EventReader struct{ evaluation evaluation }
 
-// NewEventReader reads an event for Filter.MatchReader.
+// NewEventReader reads an event for Filter.MatchReader. Nobody else may have the event yet, unless it was checked
+// (Event.CheckData).
 func NewEventReader(ev *Event) *EventReader { return &EventReader{evaluation{event: ev}} }
 
 // MatchReader is Match for one of many filters on the same event.

@@ -158,7 +158,8 @@ func readPayload(ev *Event) (value, error) {
 	if !isJSONContentType(ev.DataContentType) {
 		return value{}, fmt.Errorf("%w: its content type is %q", ErrFilterData, ev.DataContentType)
 	}
-	if problem := checkJSON(data); problem != "" {
+	ev.CheckData()
+	if problem := ev.dataProblem(); problem != "" {
 		return value{}, fmt.Errorf("%w: %s", ErrFilterData, problem)
 	}
 	return valueOf(textOf(data)), nil

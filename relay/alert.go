@@ -1,8 +1,6 @@
 package relay
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"strconv"
 	"strings"
 	"time"
@@ -72,13 +70,9 @@ func NewSuspendedAlert(ev *catalog.Event, webhook string, src Coordinates, match
 
 func newAlert(ev *catalog.Event, webhook, cause string, src Coordinates, matchedAt int64, alert Alert, now time.Time) *Delivery {
 	uid := AlertUID(webhook)
-	h := sha256.New()
-	hashPart(h, []byte(uid))
-	hashPart(h, []byte(alert.Kind))
-	hashPart(h, []byte(cause))
-	id := hex.EncodeToString(h.Sum(nil)[:16])
+	id := hashPart(hashPart(hashPart(nil, uid), string(alert.Kind)), cause)
 	return &Delivery{
-		Event: ev, UID: uid, ID: "dlv_" + id, WebhookID: "msg_" + id, Source: src, Alert: &alert,
+		Event: ev, UID: uid, ID: hashed("dlv_", id), WebhookID: hashed("msg_", id), Source: src, Alert: &alert,
 		Read: now, Deadline: DeadlineFor(AlertRetry.Schedule(), now), MatchedAt: matchedAt,
 	}
 }

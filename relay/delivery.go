@@ -83,12 +83,12 @@ func DeadlineFor(schedule []time.Duration, from time.Time) time.Time {
 
 // DeliveryID is the storage id of a delivery.
 func DeliveryID(uid string, src Coordinates) string {
-	h := sha256.New()
-	hashPart(h, []byte(uid))
-	hashPart(h, src.TopicID[:])
-	hashPart(h, []byte(strconv.FormatInt(int64(src.Partition), 10)))
-	hashPart(h, []byte(strconv.FormatInt(src.Offset, 10)))
-	return "dlv_" + hex.EncodeToString(h.Sum(nil)[:16])
+	var room [hashRoom]byte
+	b := hashPart(room[:0], uid)
+	b = hashPart(b, string(src.TopicID[:]))
+	b = hashNumber(b, int64(src.Partition))
+	b = hashNumber(b, src.Offset)
+	return hashed("dlv_", b)
 }
 
 // WebhookID is the webhook-id header: a hash of (uid, event source, event id), or the storage id when the event has
@@ -97,17 +97,30 @@ func WebhookID(uid string, ev *catalog.Event, deliveryID string) string {
 	if ev.ID == "" {
 		return deliveryID
 	}
-	h := sha256.New()
-	hashPart(h, []byte(uid))
-	hashPart(h, []byte(ev.Source))
-	hashPart(h, []byte(ev.ID))
-	return "msg_" + hex.EncodeToString(h.Sum(nil)[:16])
+	var room [hashRoom]byte
+	b := hashPart(room[:0], uid)
+	b = hashPart(b, ev.Source)
+	b = hashPart(b, ev.ID)
+	return hashed("msg_", b)
 }
 
-// hashPart writes a part with its length before it, so that ("ab","c") and ("a","bc") differ.
-func hashPart(h interface{ Write([]byte) (int, error) }, part []byte) {
-	var n [8]byte
-	binary.BigEndian.PutUint64(n[:], uint64(len(part)))
-	_, _ = h.Write(n[:])
-	_, _ = h.Write(part)
+// hashRoom holds what is hashed of usual ids, so that it is built on the stack. Longer ones are built elsewhere.
+const hashRoom = 256
+
+// hashPart appends a part with its length before it, so that ("ab","c") and ("a","bc") differ.
+func hashPart(b []byte, part string) []byte {
+	return append(binary.BigEndian.AppendUint64(b, uint64(len(part))), part...)
+}
+
+// hashNumber is hashPart of the number's decimal digits.
+func hashNumber(b []byte, n int64) []byte {
+	var digits [20]byte // of the lowest int64, with its sign
+	return hashPart(b, string(strconv.AppendInt(digits[:0], n, 10)))
+}
+
+// hashed is the prefix and the first half of the hash in hexadecimal: 128 bits.
+func hashed(prefix string, b []byte) string {
+	sum := sha256.Sum256(b)
+	var room [4 + sha256.Size]byte
+	return string(hex.AppendEncode(append(room[:0], prefix...), sum[:sha256.Size/2]))
 }

@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"fmt"
+	"log/slog"
 	"time"
 
 	"eventrelay/catalog"
@@ -146,9 +147,12 @@ func (d *Dispatcher) record(t *Task, res outbound.Result, next Next) {
 
 // log writes one line per outcome: failures at info, successes at debug, where volume would drown them.
 func (d *Dispatcher) log(t *Task, w *catalog.Webhook, next Next, res outbound.Result, attempt int) {
-	level := d.o.Log.Debug
+	level := slog.LevelDebug
 	if next.Action != ActionSettle && next.Action != ActionCancel {
-		level = d.o.Log.Info
+		level = slog.LevelInfo
+	}
+	if !d.o.Log.Enabled(d.ctx, level) {
+		return // the arguments would cost as much as the rest of settling
 	}
 	webhook := ""
 	if w != nil {
@@ -169,5 +173,5 @@ func (d *Dispatcher) log(t *Task, w *catalog.Webhook, next Next, res outbound.Re
 	if next.Reason != "" {
 		args = append(args, "reason", fmt.Sprint(next.Reason))
 	}
-	level("delivery", args...)
+	d.o.Log.Log(d.ctx, level, "delivery", args...)
 }

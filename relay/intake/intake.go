@@ -159,6 +159,7 @@ func (in *Intake) expand(a *Assignment, entry *Entry, rec *kgo.Record, ev *catal
 			if sub == nil {
 				break
 			}
+			ev.CheckData() // while nobody else has the event
 			w := sub.Webhook
 			d := relay.NewDelivery(ev, w.UID, src, max(applied, sub.Known), w.Retry.Schedule(), time.Now())
 			chunk = append(chunk, &deliver.Task{Delivery: d, Share: deliver.Fresh, Owner: a, Context: a.Attempts(), Refused: err})

@@ -52,7 +52,7 @@ func composeFailure(m *Message, a *attempt) {
 	switch {
 	case len(data) == 0:
 		data = []byte("null")
-	case !isJSON(data):
+	case !a.Event.DataIsJSON():
 		data = []byte(`"` + base64.StdEncoding.EncodeToString(data) + `"`)
 	}
 	status := alertStatusNone

@@ -32,11 +32,3 @@ func BenchmarkCompose(b *testing.B) {
 		}
 	}
 }
-
-func BenchmarkIsJSON(b *testing.B) {
-	data := []byte(usualData)
-	b.SetBytes(int64(len(data)))
-	for b.Loop() {
-		isJSON(data)
-	}
-}

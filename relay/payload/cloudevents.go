@@ -55,7 +55,7 @@ func composeCloudEvents(m *Message, a *attempt) error {
 	for _, at := range attributes {
 		size += len(at.value)
 	}
-	spliced := isJSONType(ev.DataContentType) && isJSON(ev.Data)
+	spliced := isJSONType(ev.DataContentType) && ev.DataIsJSON()
 	if !spliced {
 		size += len(ev.Data) / 2 // base64 takes 4/3
 	}

@@ -9,7 +9,7 @@ import (
 	"eventrelay/catalog"
 )
 
-// object is the text of a JSON object that isJSON has accepted, from brace to brace.
+// object is the text of a JSON object that was found valid, from brace to brace.
 type object []byte
 
 // objectData gives the event's data as an object; no data is the empty one.
@@ -18,7 +18,7 @@ func objectData(ev *catalog.Event) (object, error) {
 		return object("{}"), nil
 	}
 	text := bytes.Trim(ev.Data, " \t\r\n")
-	if len(text) == 0 || text[0] != '{' || !isJSON(ev.Data) {
+	if len(text) == 0 || text[0] != '{' || !ev.DataIsJSON() {
 		return nil, fmt.Errorf("%w: data is not a JSON object", ErrFormat)
 	}
 	return object(text), nil

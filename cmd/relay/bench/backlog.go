@@ -79,9 +79,7 @@ func (s *stage) workOffBare(ctx context.Context, b backlog, expected expectation
 		return m, err
 	}
 	defer func() { err = errors.Join(err, p.stop()) }()
-	return s.profiled(ctx, p, fmt.Sprintf("%s-bare-%d", s.say.scenario, round), func() (Measurement, error) {
-		return s.watch(ctx, fmt.Sprintf("round %d of %d, bare loop", round, s.o.Rounds), p, expected.deliveries(), nil)
-	})
+	return s.profiled(ctx, p, round, expected)
 }
 
 func (s *stage) workOff(ctx context.Context, expected expectation, round int) (m Measurement, err error) {
@@ -93,9 +91,7 @@ func (s *stage) workOff(ctx context.Context, expected expectation, round int) (m
 		return m, err
 	}
 	defer func() { err = errors.Join(err, p.stop()) }()
-	m, err = s.profiled(ctx, p.process, fmt.Sprintf("%s-relay-%d", s.say.scenario, round), func() (Measurement, error) {
-		return s.watch(ctx, fmt.Sprintf("round %d of %d, relay", round, s.o.Rounds), p.process, expected.deliveries(), nil)
-	})
+	m, err = s.profiled(ctx, p.process, round, expected)
 	if err != nil {
 		return m, err
 	}
@@ -109,13 +105,14 @@ func (s *stage) workOff(ctx context.Context, expected expectation, round int) (m
 	return m, err
 }
 
-// profiled takes profiles of a run, if they are wanted.
-func (s *stage) profiled(ctx context.Context, p *process, name string, run func() (Measurement, error)) (Measurement, error) {
-	end, err := p.profile(ctx, s.o.Profile, name)
-	if err != nil {
-		return Measurement{}, err
+// profiled watches a run and takes profiles of its measured part, if they are wanted.
+func (s *stage) profiled(ctx context.Context, p *process, round int, expected expectation) (Measurement, error) {
+	end := func() error { return nil }
+	begun := func() (err error) {
+		end, err = p.profile(ctx, s.o.Profile, fmt.Sprintf("%s-%s-%d", s.say.scenario, p.role, round))
+		return err
 	}
-	m, err := run()
+	m, err := s.watch(ctx, fmt.Sprintf("round %d of %d, %s", round, s.o.Rounds, p.role), p, expected.deliveries(), nil, begun)
 	m.Latency = nil // it waited before anybody read it
 	if err != nil {
 		return m, err

@@ -49,7 +49,9 @@ func (load) close() error { return nil }
 
 // publish returns when the broker has acknowledged everything.
 func (p publication) publish(ctx context.Context) error {
-	opts := []kgo.Opt{kgo.SeedBrokers(strings.Split(p.Kafka, ",")...), kgo.ProducerLinger(0), kgo.MaxBufferedRecords(20_000)}
+	opts := []kgo.Opt{kgo.SeedBrokers(strings.Split(p.Kafka, ",")...), kgo.ProducerLinger(0), kgo.MaxBufferedRecords(20_000),
+		// Decompressing would cost both sides the same, and the made-up events compress too well.
+		kgo.ProducerBatchCompression(kgo.NoCompression())}
 	if p.Rate > 0 {
 		// Spread over the partitions one by one: events that come singly would otherwise stay with one partition.
 		opts = append(opts, kgo.RecordPartitioner(kgo.RoundRobinPartitioner()))

@@ -56,9 +56,9 @@ func (s *stage) look(ctx context.Context, sender *process) (l look, err error) {
 }
 
 // watch follows a run until the receiver has what it expects, or nothing comes any more. from is where the measured
-// part begins; nil means after startShare of the deliveries. what is shown while it runs. total is
-// the number of deliveries that are waited for.
-func (s *stage) watch(ctx context.Context, what string, sender *process, total int, from *look) (Measurement, error) {
+// part begins; nil means after startShare of the deliveries, when begun is called, unless it is nil. what is shown while it
+// runs. total is the number of deliveries that are waited for.
+func (s *stage) watch(ctx context.Context, what string, sender *process, total int, from *look, begun func() error) (Measurement, error) {
 	var (
 		m        Measurement
 		now      look
@@ -75,6 +75,14 @@ func (s *stage) watch(ctx context.Context, what string, sender *process, total i
 		}
 		heap = max(heap, now.sender.Heap)
 		if from == nil && float64(now.got.Distinct) >= startShare*float64(total) {
+			if begun != nil {
+				if err := begun(); err != nil {
+					return m, err
+				}
+				if now, err = s.look(ctx, sender); err != nil {
+					return m, err
+				}
+			}
 			first := now
 			from = &first
 		}

@@ -88,7 +88,7 @@ func (s *stage) warm(ctx context.Context, what string, p *process, events public
 	if err := s.publish(ctx, events); err != nil {
 		return err
 	}
-	m, err := s.watch(ctx, what+", warming up", p, expected.deliveries(), nil)
+	m, err := s.watch(ctx, what+", warming up", p, expected.deliveries(), nil, nil)
 	if err == nil && m.Lost > 0 {
 		err = fmt.Errorf("%s, warming up: %d of %d deliveries did not arrive", what, m.Lost, expected.deliveries())
 	}
@@ -109,6 +109,6 @@ func (s *stage) paced(ctx context.Context, what string, p *process, events publi
 	}
 	published := make(chan error, 1)
 	go func() { published <- s.publish(ctx, events) }()
-	m, err := s.watch(ctx, what, p, expected.deliveries()-missing, &from)
+	m, err := s.watch(ctx, what, p, expected.deliveries()-missing, &from, nil)
 	return m, errors.Join(err, <-published)
 }
