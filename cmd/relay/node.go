@@ -92,6 +92,13 @@ func (n node) run(ctx context.Context) error {
 	}
 	defer producer.Close()
 	journal := relay.NewJournal(producer, n.Log)
+	// Attempt records have a producer of their own, which gathers them: nobody waits for one, and at low rates a request
+	// for each would cost more than the delivery.
+	attempts, err := kgo.NewClient(append(append([]kgo.Opt{}, n.Kafka...), kgo.ProducerLinger(attemptLinger), kgo.MaxBufferedBytes(producerBuffer))...)
+	if err != nil {
+		return fmt.Errorf("producer of attempt records: %w", err)
+	}
+	defer attempts.Close()
 
 	hooks, err := registry.New(registry.Options{Kafka: n.Kafka, Topics: n.Topics, Redis: n.Redis, RedisPrefix: n.redisPrefix(), Keys: n.Keys, Rewrap: n.Admin, Log: n.Log, Registerer: metrics,
 		Announce: func(w *catalog.Webhook, s *catalog.Suspension, applied int64) *kgo.Record {
@@ -134,7 +141,7 @@ func (n node) run(ctx context.Context) error {
 	live := &instances{group: n.Group, admin: kadm.NewClient(producer)}
 	dispatcher := deliver.New(deliver.Options{
 		Webhooks: deliveryView{hooks}, Pair: hooks.PrivateKey, Client: client, Retry: wheel, Divert: diverted,
-		Attempts: deliver.NewAttemptLog(producer, journal, n.Topics.Attempts(), metrics), Breaker: n.Breaker,
+		Attempts: deliver.NewAttemptLog(attempts, journal, n.Topics.Attempts(), metrics), Breaker: n.Breaker,
 		Contended: window.Contended, Share: max(1, n.Limits.Deliveries/endpointShare), Instances: live.count,
 		SmallestDelay: n.Topics.Delays[0], OnReport: remember(recent, n.onReport(announcer)), OnBreaker: n.onBreaker(announcer), Log: n.Log, Registerer: metrics,
 	})
@@ -187,6 +194,7 @@ func (n node) run(ctx context.Context) error {
 			server.shutdown(n.Log) // before what its requests write through
 		}
 		err = errors.Join(err, dispatcher.Close(stopCtx))
+		_ = attempts.Flush(stopCtx) // best effort, as they are
 		stopIndex()
 		err = errors.Join(err, journal.Close(stopCtx), indexing.Wait(), diverted.Close(stopCtx))
 		stopBase(nil)
@@ -249,6 +257,9 @@ func await(ctx context.Context, front *errgroup.Group, patience time.Duration, g
 const (
 	// producerBuffer bounds the records that wait to be written.
 	producerBuffer = 64 << 20
+	// attemptLinger is how long an attempt record waits for others: a user who looks at the attempts that were just made
+	// does not notice it.
+	attemptLinger = 100 * time.Millisecond
 	// endpointShare: while others wait, one endpoint may hold an eighth of the window.
 	endpointShare = 8
 	userAgent     = "eventrelay/1"

@@ -29,7 +29,7 @@ type AttemptLog struct {
 // attemptBuffer bounds the attempt records that wait to be written: about 1.5 KiB each, 15 MiB in all.
 const attemptBuffer = 10_000
 
-// NewAttemptLog writes with client; the journal takes the records that must not be lost.
+// NewAttemptLog writes with client, which may let records wait for others; the journal takes those that must not be lost.
 func NewAttemptLog(client *kgo.Client, journal *relay.Journal, topic string, reg prometheus.Registerer) *AttemptLog {
 	a := &AttemptLog{client: client, journal: journal, topic: topic, buffer: attemptBuffer,
 		shed: prometheus.NewCounter(prometheus.CounterOpts{Name: "relay_attempts_shed_total", Help: "Attempt records that were not written because the producer fell behind."})}
