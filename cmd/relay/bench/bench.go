@@ -131,7 +131,11 @@ func scenarios() []scenario {
 		{"fanout", "an event that 1 000 webhooks want costs no more per delivery than 1 000 events", fanout},
 		{"many", "100 000 busy webhooks over 1 000 endpoints and 10 tenants are as fast as one", many},
 		{"slow", "receivers that answer after 50 ms are served at the speed that their concurrency allows", slow},
+		{"hang", "one endpoint of 1 000 that hangs does not slow the others down", hang},
 		{"fail", "every fifth request answered 500 is retried until it is delivered, once", fail},
+		{"start", "a relay with 100 000 webhooks delivers soon after it was started, from Redis and from Kafka alone", start},
+		{"match", "finding the webhooks that want an event costs the same among 1 000 and among 1 000 000", matching},
+		{"diverted", "a million diverted events are listed page by page without delay, and sent again", diverted},
 	}
 }
 

@@ -16,6 +16,7 @@ const (
 	roleLoad     = "load"
 	roleBare     = "bare"
 	roleRelay    = "relay"
+	roleIndex    = "index"
 )
 
 // Serve runs the binary's own command line, for the relay that is measured.
@@ -77,6 +78,8 @@ func cast(ctx context.Context, role string, args []string, serve Serve) (player,
 		return &bare{}, nil
 	case roleRelay:
 		return startMeasured(ctx, args, serve), nil
+	case roleIndex:
+		return indexer{}, nil
 	default:
 		return nil, errors.New("there is no such role")
 	}

@@ -71,7 +71,7 @@ func (s *stage) pacedRun(ctx context.Context, round int, what string, start func
 	if err != nil {
 		return m, err
 	}
-	if m, err = s.paced(ctx, what, p, publication{Types: 1, Tenants: 1}, 0); err != nil {
+	if m, err = s.paced(ctx, what, p, publication{Types: 1, Tenants: 1}, noneMissing); err != nil {
 		return m, err
 	}
 	return m, end()
@@ -95,10 +95,12 @@ func (s *stage) warm(ctx context.Context, what string, p *process, events public
 	return err
 }
 
-// paced publishes at steadyRate and measures the deliveries, of which missing are not waited for.
-func (s *stage) paced(ctx context.Context, what string, p *process, events publication, missing int) (Measurement, error) {
-	events.Rate = steadyRate
-	events.Events = int(s.o.Duration.Seconds() * steadyRate)
+// steadyEvents is how many events a measured part has.
+func (s *stage) steadyEvents() int { return int(s.o.Duration.Seconds() * steadyRate) }
+
+// paced publishes at steadyRate and measures the deliveries, but for those that are missing of so many events.
+func (s *stage) paced(ctx context.Context, what string, p *process, events publication, missing func(events int) int) (Measurement, error) {
+	events.Rate, events.Events = steadyRate, s.steadyEvents()
 	expected := expectation{Events: events.Events, Width: 1}
 	if err := s.expect(ctx, expected); err != nil {
 		return Measurement{}, err
@@ -109,6 +111,9 @@ func (s *stage) paced(ctx context.Context, what string, p *process, events publi
 	}
 	published := make(chan error, 1)
 	go func() { published <- s.publish(ctx, events) }()
-	m, err := s.watch(ctx, what, p, expected.deliveries()-missing, &from, nil)
+	m, err := s.watch(ctx, what, p, expected.deliveries()-missing(events.Events), &from, nil)
 	return m, errors.Join(err, <-published)
 }
+
+// noneMissing is for a load of which everything arrives.
+func noneMissing(int) int { return 0 }

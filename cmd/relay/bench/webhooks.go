@@ -12,8 +12,8 @@ import (
 // signingSecret of every webhook of a benchmark, as long as a usual one.
 var signingSecret = catalog.NewSecret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=")
 
-// matching is a filter that every event of a benchmark passes and that has to read the event's data to know it.
-var matching = json.RawMessage(`{"data":{"amount":{"$gte":100}}}`)
+// everyEvent is a filter that every event of a benchmark passes and that has to read the event's data to know it.
+var everyEvent = json.RawMessage(`{"data":{"amount":{"$gte":100}}}`)
 
 // newWebhook is a webhook of a benchmark, with everything on: filter, signature, retries. slot tells its deliveries
 // from those of other webhooks that want the same event.
@@ -23,7 +23,7 @@ func newWebhook(tenant string, number int, eventType, url string, slot int) *cat
 	w.UID = fmt.Sprintf("wh_%026d", number)
 	w.Tenant = tenant
 	w.Events = []string{eventType}
-	w.Filter = matching
+	w.Filter = everyEvent
 	w.URL = url
 	w.Headers = map[string]string{slotHeader: strconv.Itoa(slot)}
 	w.Signing.Secrets = []catalog.SigningSecret{{Value: signingSecret, Encoding: catalog.SecretWhsec}}
