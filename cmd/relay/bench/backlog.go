@@ -95,6 +95,9 @@ func (s *stage) workOff(ctx context.Context, expected expectation, round int) (m
 	if err != nil {
 		return m, err
 	}
+	if err := m.waited(ctx, p); err != nil {
+		return m, err
+	}
 	if err := p.call(ctx, "stop", nil, nil); err != nil {
 		return m, err
 	}

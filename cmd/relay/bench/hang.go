@@ -91,6 +91,9 @@ func (s *stage) hangRun(ctx context.Context, round int, hangs bool) (backlog, st
 		return backlog, steady, 0, err
 	}
 	backlog.Latency = nil
+	if err := backlog.waited(ctx, p); err != nil {
+		return backlog, steady, 0, err
+	}
 	if hangs {
 		if back, err = s.release(ctx, what+", answers again", p.process, expected, &backlog); err != nil {
 			return backlog, steady, back, err

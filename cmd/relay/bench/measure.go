@@ -25,6 +25,9 @@ type Measurement struct {
 	Duplicates int             `json:"duplicates"`
 	Lost       int             `json:"lost"`
 	Refused    int             `json:"refused,omitempty"`
+	// HandedOff to the retry topics without an attempt, and Postponed there again: what could not begin in time.
+	HandedOff int `json:"handedOff,omitempty"`
+	Postponed int `json:"postponed,omitempty"`
 }
 
 const (
@@ -114,6 +117,17 @@ func (s *stage) watch(ctx context.Context, what string, sender *process, total i
 		m.ReceiverCPU = (now.receiver.CPU - from.receiver.CPU) / time.Duration(n)
 	}
 	return m, nil
+}
+
+// waited adds what the relay says of deliveries that could not begin in time.
+func (m *Measurement) waited(ctx context.Context, p *relayProcess) error {
+	handedOff, err := p.metric(ctx, `relay_deliveries_total{outcome="handed_off"}`)
+	if err != nil {
+		return err
+	}
+	postponed, err := p.metric(ctx, `relay_deliveries_total{outcome="postponed"}`)
+	m.HandedOff, m.Postponed = int(handedOff), int(postponed)
+	return err
 }
 
 // expect tells the receiver what is to come and forgets what came.

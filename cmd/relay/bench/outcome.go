@@ -132,6 +132,7 @@ func accounted(relay Row) []Figure {
 	}
 	return []Figure{
 		figure("lost", unitCount, sum(func(m Measurement) int { return m.Lost })).atMost(0),
+		figure("handed off or postponed, not begun in time", unitCount, sum(func(m Measurement) int { return m.HandedOff + m.Postponed })),
 		figure("duplicates", unitCount, sum(func(m Measurement) int { return m.Duplicates })).atMost(0),
 	}
 }
