@@ -150,7 +150,8 @@ func (in *Intake) expand(a *Assignment, entry *Entry, rec *kgo.Record, ev *catal
 	src := relay.Coordinates{Topic: rec.Topic, TopicID: a.TopicID, Partition: rec.Partition, Offset: rec.Offset}
 	candidates := in.o.Index.Match(ev)
 	applied := in.o.Registry.Applied()
-	chunk := make([]*deliver.Task, 0, expandChunk)
+	var room [expandChunk]*deliver.Task // on the stack: most events make one delivery
+	chunk := room[:0]
 	submitted, afterEnd := false, 0
 	for {
 		chunk = chunk[:0]

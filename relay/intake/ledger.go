@@ -20,13 +20,16 @@ type Ledger struct {
 	sealed     bool
 	head, tail *Entry // by offset; head is the lowest that is not marked
 	open       int    // entries not resolved
-	changed    chan struct{}
+	// marked is what mark is given: topic and partition of the latest record, offset and leader epoch of the marked one.
+	marked  kgo.Record
+	changed chan struct{} // nil while nobody waits
 }
 
 // Entry is one record in a ledger. It is resolved when as many references were settled as were held.
 type Entry struct {
 	ledger   *Ledger
-	rec      kgo.Record // topic, partition, offset and leader epoch only: what a mark needs
+	offset   int64
+	epoch    int32 // of the partition's leader, as the record came with
 	bytes    int64
 	refs     int
 	resolved bool
@@ -35,25 +38,25 @@ type Entry struct {
 	next      *Entry
 }
 
-// newLedger marks through mark, which must only remember the offset (kgo's MarkCommitRecords).
+// newLedger marks through mark, which must only remember the offset (kgo's MarkCommitRecords) and not the record.
 func newLedger(w *Window, mark func(*kgo.Record)) *Ledger {
-	return &Ledger{window: w, mark: mark, changed: make(chan struct{})}
+	return &Ledger{window: w, mark: mark}
 }
 
 // Track adds a record with one reference, held by the caller. Offsets must rise. Its size stays in the window until
 // the entry is resolved, the record itself until the prefix has passed it. After Seal it is only an entry to settle.
 func (l *Ledger) Track(rec *kgo.Record) *Entry {
-	e := &Entry{ledger: l, bytes: recordBytes(rec), refs: 1,
-		rec: kgo.Record{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, LeaderEpoch: rec.LeaderEpoch}}
+	e := &Entry{ledger: l, offset: rec.Offset, epoch: rec.LeaderEpoch, bytes: recordBytes(rec), refs: 1}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.sealed { // lost between the inbox and here: the window must not count it for ever
 		l.window.remove(1, e.bytes)
 		return e
 	}
-	if l.tail != nil && rec.Offset <= l.tail.rec.Offset {
-		panic(fmt.Sprintf("intake: %s/%d: offset %d tracked after %d", rec.Topic, rec.Partition, rec.Offset, l.tail.rec.Offset))
+	if l.tail != nil && rec.Offset <= l.tail.offset {
+		panic(fmt.Sprintf("intake: %s/%d: offset %d tracked after %d", rec.Topic, rec.Partition, rec.Offset, l.tail.offset))
 	}
+	l.marked.Topic, l.marked.Partition = rec.Topic, rec.Partition
 	if l.tail == nil {
 		l.head = e
 	} else {
@@ -82,7 +85,7 @@ func (e *Entry) Settle() {
 		return
 	}
 	if e.refs < 0 {
-		panic(fmt.Sprintf("intake: %s/%d@%d settled more often than held", e.rec.Topic, e.rec.Partition, e.rec.Offset))
+		panic(fmt.Sprintf("intake: %s/%d@%d settled more often than held", l.marked.Topic, l.marked.Partition, e.offset))
 	}
 	e.resolved = true
 	if l.sealed {
@@ -101,7 +104,8 @@ func (e *Entry) Settle() {
 	}
 	l.window.remove(records, e.bytes)
 	if last != nil {
-		l.mark(&last.rec)
+		l.marked.Offset, l.marked.LeaderEpoch = last.offset, last.epoch
+		l.mark(&l.marked)
 	}
 	l.signal()
 }
@@ -144,15 +148,21 @@ func (l *Ledger) Seal() int {
 	return l.open
 }
 
+// signal tells those who wait for a change, which is a drain and seldom anybody. Callers hold mu.
 func (l *Ledger) signal() {
-	close(l.changed)
-	l.changed = make(chan struct{})
+	if l.changed != nil {
+		close(l.changed)
+		l.changed = nil
+	}
 }
 
 // Open is the number of entries that may still be resolved; changed is closed at the next change.
 func (l *Ledger) Open() (open int, changed <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.changed == nil {
+		l.changed = make(chan struct{})
+	}
 	return l.open, l.changed
 }
 

@@ -198,3 +198,14 @@ func BenchmarkLedger(b *testing.B) {
 		l.Track(rec).Settle()
 	}
 }
+
+// A record costs its entry and nothing else.
+func TestLedger_Allocates(t *testing.T) {
+	w := NewWindow(DefaultLimits)
+	l := newLedger(w, func(*kgo.Record) {})
+	rec := record(0)
+	require.LessOrEqual(t, testing.AllocsPerRun(100, func() {
+		rec.Offset++
+		l.Track(rec).Settle()
+	}), 1.0)
+}
