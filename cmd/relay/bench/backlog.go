@@ -86,7 +86,7 @@ func (s *stage) workOff(ctx context.Context, expected expectation, round int) (m
 	if err := s.expect(ctx, expected); err != nil {
 		return m, err
 	}
-	p, err := s.startRelay()
+	p, err := s.startRelay(ctx)
 	if err != nil {
 		return m, err
 	}

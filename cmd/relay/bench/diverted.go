@@ -46,7 +46,7 @@ func diverted(ctx context.Context, s *stage) (Outcome, error) {
 	if err := s.expect(ctx, expectation{Events: s.o.Diverted, Width: 1}); err != nil {
 		return Outcome{}, err
 	}
-	p, err := s.startRelay()
+	p, err := s.startRelay(ctx)
 	if err != nil {
 		return Outcome{}, err
 	}

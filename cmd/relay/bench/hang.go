@@ -12,7 +12,7 @@ import (
 const (
 	hangEndpoints = 1000
 	// hangTimeout of the webhooks, so that the benchmark does not wait 15 s for each attempt that hangs.
-	hangTimeout = 2 * time.Second
+	hangTimeout = 5 * time.Second
 	// hangPath is the endpoint that hangs. No other path begins with it.
 	hangPath = "/hook/0/"
 )
@@ -82,7 +82,7 @@ func (s *stage) hangRun(ctx context.Context, round int, hangs bool) (backlog, st
 	if err != nil {
 		return backlog, steady, 0, err
 	}
-	p, err := s.startRelay()
+	p, err := s.startRelay(ctx)
 	if err != nil {
 		return backlog, steady, 0, err
 	}

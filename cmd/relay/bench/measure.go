@@ -28,6 +28,9 @@ type Measurement struct {
 	// HandedOff to the retry topics without an attempt, and Postponed there again: what could not begin in time.
 	HandedOff int `json:"handedOff,omitempty"`
 	Postponed int `json:"postponed,omitempty"`
+	// Failed attempts, those that the receiver refused on purpose included. One that failed although the receiver had the
+	// request, a timeout for instance, is where duplicates come from.
+	Failed int `json:"failed,omitempty"`
 }
 
 const (
@@ -119,15 +122,27 @@ func (s *stage) watch(ctx context.Context, what string, sender *process, total i
 	return m, nil
 }
 
-// waited adds what the relay says of deliveries that could not begin in time.
+// waited adds what the relay says of deliveries that could not begin in time, and of attempts that failed.
 func (m *Measurement) waited(ctx context.Context, p *relayProcess) error {
 	handedOff, err := p.metric(ctx, `relay_deliveries_total{outcome="handed_off"}`)
 	if err != nil {
 		return err
 	}
 	postponed, err := p.metric(ctx, `relay_deliveries_total{outcome="postponed"}`)
+	if err != nil {
+		return err
+	}
+	attempts, err := p.metrics(ctx, `relay_attempts_total{`)
+	if err != nil {
+		return err
+	}
 	m.HandedOff, m.Postponed = int(handedOff), int(postponed)
-	return err
+	for series, n := range attempts {
+		if series != `relay_attempts_total{result="2xx"}` {
+			m.Failed += int(n)
+		}
+	}
+	return nil
 }
 
 // expect tells the receiver what is to come and forgets what came.

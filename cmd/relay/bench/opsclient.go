@@ -50,16 +50,27 @@ func (p *relayProcess) request(ctx context.Context, method, url string) ([]byte,
 
 // metric is the value of one time series of the relay; 0 when it is not there.
 func (p *relayProcess) metric(ctx context.Context, series string) (float64, error) {
+	values, err := p.metrics(ctx, series)
+	return values[series], err
+}
+
+// metrics are the values of the time series whose name and labels begin so.
+func (p *relayProcess) metrics(ctx context.Context, prefix string) (map[string]float64, error) {
 	body, err := p.request(ctx, http.MethodGet, p.ops+"/metrics")
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
+	values := map[string]float64{}
 	for line := range strings.Lines(string(body)) {
-		if value, ok := strings.CutPrefix(strings.TrimSpace(line), series+" "); ok {
-			return strconv.ParseFloat(value, 64)
+		series, text, ok := strings.Cut(strings.TrimSpace(line), " ")
+		if !ok || !strings.HasPrefix(series, prefix) {
+			continue
+		}
+		if values[series], err = strconv.ParseFloat(text, 64); err != nil {
+			return nil, fmt.Errorf("metric %s: %w", series, err)
 		}
 	}
-	return 0, nil
+	return values, nil
 }
 
 // askEvery is how often a relay is asked whether it has come so far.

@@ -133,6 +133,7 @@ func accounted(relay Row) []Figure {
 	return []Figure{
 		figure("lost", unitCount, sum(func(m Measurement) int { return m.Lost })).atMost(0),
 		figure("handed off or postponed, not begun in time", unitCount, sum(func(m Measurement) int { return m.HandedOff + m.Postponed })),
+		figure("attempts that failed", unitCount, sum(func(m Measurement) int { return m.Failed })),
 		figure("duplicates", unitCount, sum(func(m Measurement) int { return m.Duplicates })).atMost(0),
 	}
 }

@@ -216,8 +216,32 @@ type relayProcess struct {
 	admin, ops string // URLs
 }
 
+// emptyRetries deletes what earlier relays left in the retry topics. Each relay has groups of its own and would read it
+// again, as duplicates.
+func (s *stage) emptyRetries(ctx context.Context) error {
+	admin := kadm.NewClient(s.client)
+	ends, err := admin.ListEndOffsets(ctx, s.topics.RetryAll()...)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("ends of the retry topics: %w", err)
+	}
+	deleted, err := admin.DeleteRecords(ctx, ends.Offsets())
+	if err == nil {
+		err = deleted.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("empty the retry topics: %w", err)
+	}
+	return nil
+}
+
 // startRelay starts `relay serve` with everything on, from the beginning of the topic.
-func (s *stage) startRelay(extra ...string) (*relayProcess, error) {
+func (s *stage) startRelay(ctx context.Context) (*relayProcess, error) {
+	if err := s.emptyRetries(ctx); err != nil {
+		return nil, err
+	}
 	admin, err := freeAddress()
 	if err != nil {
 		return nil, err
@@ -231,10 +255,10 @@ func (s *stage) startRelay(extra ...string) (*relayProcess, error) {
 		delays[i] = d.String()
 	}
 	group := s.group()
-	args := append([]string{"serve", "--kafka", s.kafka, "--redis", s.redis, "--instance-id", "", "--group", group,
+	args := []string{"serve", "--kafka", s.kafka, "--redis", s.redis, "--instance-id", "", "--group", group,
 		"--topic-prefix", s.topics.Prefix, "--domain-topics", s.topic + "=debt", "--topic-partitions", fmt.Sprint(s.topics.Partitions),
 		"--topic-replication", "1", "--retry-delays", strings.Join(delays, ","), "--event-max-bytes", "1MiB", "--from", "earliest",
-		"--allow-http", "--allow-networks", "127.0.0.0/8", "--admin-addr", admin, "--ops-addr", ops, "--log-level", "error"}, extra...)
+		"--allow-http", "--allow-networks", "127.0.0.0/8", "--admin-addr", admin, "--ops-addr", ops, "--log-level", "error"}
 	p, err := s.o.start(s.dir, roleRelay, args...)
 	if err != nil {
 		return nil, err

@@ -68,7 +68,7 @@ func (s *stage) startOnce(ctx context.Context, redis bool) (took time.Duration, 
 		return 0, 0, err
 	}
 	began := time.Now()
-	p, err := s.startRelay()
+	p, err := s.startRelay(ctx)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -28,7 +28,7 @@ func steady(ctx context.Context, s *stage) (Outcome, error) {
 	}
 	ours := func(round int) error {
 		m, err := s.pacedRun(ctx, round, "relay", func() (*process, error) {
-			p, err := s.startRelay()
+			p, err := s.startRelay(ctx)
 			if err != nil {
 				return nil, err
 			}
