@@ -49,7 +49,7 @@ func startRegistries(t *testing.T, n int) []*registry.Registry {
 	defer client.Close()
 	topics := relay.Topics{Prefix: "relay.", Partitions: 1, MaxEventBytes: relay.DefaultMaxEventBytes}
 	for _, spec := range topics.Specs() {
-		if spec.Name == topics.Webhooks() {
+		if spec.Name == topics.Webhooks() || spec.Name == topics.Audit() {
 			_, err = relay.CreateTopics(t.Context(), kadm.NewClient(client), 1, []relay.TopicSpec{spec})
 			require.NoError(t, err)
 		}
