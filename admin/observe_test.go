@@ -135,7 +135,7 @@ func TestOpsHandler(t *testing.T) {
 func TestNewHTTPServer_HasLimits(t *testing.T) {
 	s := NewHTTPServer(http.NotFoundHandler(), slog.New(slog.DiscardHandler))
 	require.Equal(t, 5*time.Second, s.ReadHeaderTimeout)
-	require.Equal(t, 16<<10, s.MaxHeaderBytes)
+	require.Equal(t, 64<<10, s.MaxHeaderBytes)
 	require.NotZero(t, s.ReadTimeout)
 	require.NotZero(t, s.WriteTimeout)
 	require.NotZero(t, s.IdleTimeout)

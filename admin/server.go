@@ -190,7 +190,9 @@ const (
 	readTimeout       = 30 * time.Second
 	writeTimeout      = 60 * time.Second
 	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 16 << 10
+	// maxHeaderBytes holds every documented parameter at its bound, percent-encoded twelvefold as four-byte characters
+	// are, so that a value which is too long is refused by name.
+	maxHeaderBytes = 64 << 10
 )
 
 // NewHTTPServer wraps a handler of this package with the limits that a server exposed to clients needs. The caller

@@ -105,6 +105,8 @@ func TestLog_ReadsNewestFirstAndFilters(t *testing.T) {
 		{"between", Query{Tenant: "a", From: monday.Add(time.Second), To: monday.Add(3 * time.Hour)}, []string{"3"}},
 		{"later than everything", Query{Tenant: "a", From: monday.Add(24 * time.Hour)}, nil},
 		{"earlier than everything", Query{Tenant: "a", To: monday}, nil},
+		{"from before there were clocks", Query{Tenant: "a", From: time.Date(43, 1, 1, 0, 0, 0, 0, time.UTC)}, []string{"5", "3", "1"}},
+		{"to a time before there were clocks", Query{Tenant: "a", To: time.Date(43, 1, 1, 0, 0, 0, 0, time.UTC)}, nil},
 	}
 	for _, tt := range tests {
 		for _, limit := range []int{1, 2, 200} {

@@ -114,14 +114,14 @@ func (l *Log) bounds(ctx context.Context, q Query) (first, end int64, err error)
 	}
 	if !q.From.IsZero() {
 		// The first record that is not older: none in front of it matches.
-		earliest, err := l.offset(l.admin.ListOffsetsAfterMilli(ctx, q.From.UnixMilli(), l.topic))
+		earliest, err := l.offset(l.admin.ListOffsetsAfterMilli(ctx, sinceEpoch(q.From), l.topic))
 		if err != nil {
 			return 0, 0, err
 		}
 		first = max(first, earliest)
 	}
 	if !q.To.IsZero() && q.Before == 0 {
-		latest, err := l.offset(l.admin.ListOffsetsAfterMilli(ctx, q.To.Add(clockSkew).UnixMilli(), l.topic))
+		latest, err := l.offset(l.admin.ListOffsetsAfterMilli(ctx, sinceEpoch(q.To.Add(clockSkew)), l.topic))
 		if err != nil {
 			return 0, 0, err
 		}
@@ -129,6 +129,10 @@ func (l *Log) bounds(ctx context.Context, q Query) (first, end int64, err error)
 	}
 	return first, end, nil
 }
+
+// sinceEpoch is a time in milliseconds, as Kafka is asked for it. What is negative means something else to Kafka, and
+// nothing is older than the epoch.
+func sinceEpoch(t time.Time) int64 { return max(0, t.UnixMilli()) }
 
 func (l *Log) offset(listed kadm.ListedOffsets, err error) (int64, error) {
 	if err == nil {

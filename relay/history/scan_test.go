@@ -57,6 +57,8 @@ func TestAttempts_FromTheTopic(t *testing.T) {
 	for i, a := range one {
 		require.Equal(t, fmt.Sprintf("evt-%d", 3000-4-5*i), a.EventID, "each once, the latest first")
 	}
+	ancient, _ := read(AttemptQuery{UID: "wh_1", To: time.Date(43, 1, 1, 0, 0, 0, 0, time.UTC), Limit: 200})
+	require.Empty(t, ancient)
 	everyone, _ := read(AttemptQuery{Limit: 200})
 	require.Len(t, everyone, 2400, "not the other tenant's")
 	unique := map[string]bool{}

@@ -132,9 +132,10 @@ func (t topics) bounds(ctx context.Context, l layout) (starts, ends []int64, err
 	return starts, ends, err
 }
 
-// endsBefore are the offsets of the first records at or after a time, the end where there is none.
+// endsBefore are the offsets of the first records at or after a time, the end where there is none. A time before 1970
+// is taken for 1970: what is negative means something else to Kafka.
 func (t topics) endsBefore(ctx context.Context, l layout, unixMilli int64) ([]int64, error) {
-	listed, err := t.admin.ListOffsetsAfterMilli(ctx, unixMilli, l.topic)
+	listed, err := t.admin.ListOffsetsAfterMilli(ctx, max(0, unixMilli), l.topic)
 	if err != nil {
 		return nil, fmt.Errorf("offsets of %s by time: %w", l.topic, err)
 	}
