@@ -90,7 +90,9 @@ func (f *failing) changed(key string, c breaker.Change, now time.Time) []transit
 	e.seq = c.Seq
 	var list []transition
 	switch {
-	case c.To == breaker.Open && !e.open && !c.Forced: // an operator's opening tells nothing of the endpoint
+	case c.To == breaker.Open && (c.Forced != "" || c.Reason == breaker.ReasonAdvised):
+		// An operator's opening tells nothing of the endpoint, and another instance's is that one's to tell.
+	case c.To == breaker.Open && !e.open:
 		e.open, e.reason, e.announced = true, c.Reason, map[string]*catalog.Webhook{}
 		for uid, x := range e.failed {
 			if now.Sub(x.at) <= failureCounts {

@@ -48,7 +48,7 @@ func TestFailing_FromOpeningToClosing(t *testing.T) {
 func TestFailing_OperatorsOpeningIsNoFailure(t *testing.T) {
 	f := newFailing()
 	f.fail("a", start)
-	require.Empty(t, f.changed(endpoint, breaker.Change{Seq: 1, To: breaker.Open, Forced: true}, start))
+	require.Empty(t, f.changed(endpoint, breaker.Change{Seq: 1, To: breaker.Open, Forced: breaker.Open}, start))
 	require.Empty(t, f.changed(endpoint, breaker.Change{Seq: 2, To: breaker.Closed}, start))
 }
 

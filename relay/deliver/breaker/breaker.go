@@ -23,16 +23,19 @@ type Breaker struct {
 	reason Reason
 	until  time.Time
 	opens  int
-	forced bool
+	forced State // Open or Closed while an operator holds it there, else empty
 	// generation is incremented by each transition; outcomes of attempts allowed in another one are ignored.
 	generation uint64
 	seq        uint64
 	// streak counts failures in a row; lastFailure is when the latest came.
 	streak      int
 	lastFailure time.Time
-	tripped     Reason // why inner opened; written by its ReadyToTrip, inside mu
-	probe       probe
-	ramp        ramp
+	// lastAlive is when the endpoint last proved alive here; doubted, when advice last made this breaker probe although
+	// it had proof of its own.
+	lastAlive, doubted time.Time
+	tripped            Reason // why inner opened; written by its ReadyToTrip, inside mu
+	probe              probe
+	ramp               ramp
 }
 
 // probe is the one attempt of the half-open state.
@@ -65,7 +68,9 @@ func (b *Breaker) newInner() *gobreaker.TwoStepCircuitBreaker[struct{}] {
 		Timeout:      max(b.settings.OpenBase/2, 1),
 		// The callbacks run inside inner's mutex and ours: they must not call either breaker.
 		ReadyToTrip: func(window gobreaker.Counts) bool {
-			b.tripped = b.settings.trip(b.streak, window)
+			if b.tripped = b.settings.trip(b.streak, window); b.forced == Closed {
+				b.tripped = ReasonNone
+			}
 			return b.tripped != ReasonNone
 		},
 		IsExcluded: func(err error) bool { return errors.Is(err, errExcluded) },
@@ -133,7 +138,7 @@ func (b *Breaker) settle(generation uint64, o Outcome, report func(error)) *Chan
 	}
 	switch o {
 	case Alive:
-		b.streak = 0
+		b.streak, b.lastAlive = 0, now
 		report(nil)
 		if wasProbe {
 			b.ramp.begin(now)
@@ -176,7 +181,7 @@ func (b *Breaker) enter(to State, reason Reason, now time.Time) *Change {
 	b.state, b.since, b.reason = to, now, reason
 	b.generation++
 	b.seq++
-	return &Change{Seq: b.seq, From: from, To: to, Reason: reason, Until: b.until, Opens: b.opens, Forced: b.forced}
+	return &Change{Seq: b.seq, From: from, To: to, Reason: reason, Until: b.until, Opens: b.opens, Failures: b.streak, Forced: b.forced}
 }
 
 func (b *Breaker) announce(c *Change) {
@@ -195,7 +200,7 @@ func (b *Breaker) Wait() time.Duration {
 
 func (b *Breaker) wait(now time.Time) time.Duration {
 	switch {
-	case b.forced:
+	case b.forced == Open:
 		// Only an operator ends it, so there is no time to give; asking again this often is cheap.
 		return b.settings.OpenMax
 	case b.state == Open:
@@ -216,22 +221,29 @@ func (b *Breaker) State() Snapshot {
 		State: b.state, Since: b.since, Reason: b.reason, Until: b.until, Opens: b.opens, Forced: b.forced,
 		Ramp: b.ramp.allowed, Failures: b.streak,
 	}
-	if s.State == Open && !s.Forced && !now.Before(s.Until) {
+	if s.State == Open && s.Forced == "" && !now.Before(s.Until) {
 		s.State, s.Since, s.Until = HalfOpen, s.Until, time.Time{}
 	}
 	return s
 }
 
-// Idle reports that evicting the breaker would lose nothing: closed, not forced, no slow start, and no failure so
-// recent that it could still take part in opening it.
+// Idle reports that evicting the breaker would lose nothing: closed, no slow start, and no failure so recent that it
+// could still take part in opening it. So is one that nobody has asked for a probe since long after it was due: its
+// webhook is gone, or has no events. What an operator opened is kept, so that it is listed.
 func (b *Breaker) Idle() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
 	b.lapse(now)
+	switch {
+	case b.state == Open:
+		return b.forced == "" && now.Sub(b.until) >= forgottenAfter
+	case b.state == HalfOpen:
+		return now.Sub(b.since) >= forgottenAfter
+	}
 	keep := b.settings.Window
 	if b.streak > 0 { // does not age in the window; bounded, or endpoints that fail once would stay in memory
 		keep = max(keep, b.settings.OpenMax)
 	}
-	return b.state == Closed && b.ramp.allowed == 0 && (b.lastFailure.IsZero() || now.Sub(b.lastFailure) >= keep)
+	return b.ramp.allowed == 0 && (b.lastFailure.IsZero() || now.Sub(b.lastFailure) >= keep)
 }

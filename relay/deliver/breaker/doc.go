@@ -15,7 +15,21 @@
 // reaches the endpoint's own limit; a failure on the way starts again at 1. The doubling of the open time ends with
 // the ramp, not with the closing, so that an endpoint that lives for one probe at a time is asked less and less often.
 //
-// An operator may force it open, which nothing but the operator ends, close it (the ramp begins) or reset it (as new).
+// # What is not its own
+//
+// An operator may force it open or closed, which nothing but the operator ends, or reset it (automatic again, as new).
+// That decision is kept elsewhere and applied to every new breaker of the endpoint.
+//
+// What a sibling, the breaker of another instance for the same endpoint, does is advice:
+//
+//	the sibling opened      a breaker without proof of life of its own opens until the sibling's next probe; one with
+//	                        fresh proof makes one probe at once, at most one a minute
+//	the sibling probes      an open breaker waits for the outcome, 32 s at most
+//	the sibling closed      an open breaker may probe at once
+//
+// So of many instances one probes in each open time, and the others learn what came of it. Advice never closes a
+// breaker, never touches a forced one nor a probe under way, and holds an opening for 20 min at most, whatever is said.
+// Without advice, or with wrong advice, each breaker finds out for itself.
 //
 // # Ownership and order
 //
@@ -33,5 +47,5 @@
 // opens again with its first five failures.
 //
 // Read state.go first (the words), then settings.go (the numbers, and the pure decisions), breaker.go (asking and
-// reporting), ramp.go (slow start) and operator.go.
+// reporting), ramp.go (slow start), operator.go and advice.go.
 package breaker

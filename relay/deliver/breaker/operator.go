@@ -2,13 +2,14 @@ package breaker
 
 import "time"
 
-// ForceOpen stops all attempts until Close or Reset. Attempts under way end as they do; their outcomes are ignored.
+// ForceOpen stops all attempts until ForceClosed or Reset. Attempts under way end as they do; their outcomes are
+// ignored.
 func (b *Breaker) ForceOpen() {
 	b.mu.Lock()
 	var change *Change
-	if !b.forced {
+	if b.forced != Open {
 		b.clear()
-		b.forced = true
+		b.forced = Open
 		b.until = time.Time{}
 		change = b.enter(Open, ReasonForced, time.Now())
 	}
@@ -16,22 +17,30 @@ func (b *Breaker) ForceOpen() {
 	b.announce(change)
 }
 
-// Close ends an opening, forced or not, without a probe: the slow start begins. The count of openings stays, so that
-// an endpoint that is closed too early is left alone for longer. On a closed breaker it does nothing.
-func (b *Breaker) Close() {
+// ForceClosed lets attempts through until ForceOpen or Reset, whatever comes of them: nothing opens the breaker, its own
+// counting no more than advice. One that was not closed closes without a probe, and the slow start begins; failures go
+// on to slow that down, so that what waited does not arrive at once.
+func (b *Breaker) ForceClosed() {
 	b.mu.Lock()
 	var change *Change
-	if b.state != Closed {
-		now := time.Now()
-		b.clear()
-		b.ramp.begin(now)
-		change = b.enter(Closed, ReasonClosed, now)
+	if b.forced != Closed {
+		if b.state != Closed {
+			now := time.Now()
+			b.clear()
+			b.ramp.begin(now)
+			change = b.enter(Closed, ReasonClosed, now)
+		}
+		b.forced = Closed
+		if change != nil {
+			change.Forced = Closed
+		}
 	}
 	b.mu.Unlock()
 	b.announce(change)
 }
 
-// Reset makes the breaker as new: closed, nothing counted, no slow start. It is announced only if it was not closed.
+// Reset makes the breaker as new: automatic, closed, nothing counted, no slow start. It is announced only if it was not
+// closed.
 func (b *Breaker) Reset() {
 	b.mu.Lock()
 	was := b.state
@@ -44,12 +53,13 @@ func (b *Breaker) Reset() {
 	}
 }
 
-// clear forgets counts, probe and ramp, and lifts a forced opening. The caller enters a state next, which begins the
-// generation that makes outcomes of earlier attempts void.
+// clear forgets counts, probe and ramp, and lifts what an operator forced. The caller enters a state next, which begins
+// the generation that makes outcomes of earlier attempts void.
 func (b *Breaker) clear() {
 	b.inner = b.newInner()
-	b.forced = false
+	b.forced = ""
 	b.streak, b.lastFailure = 0, time.Time{}
+	b.lastAlive, b.doubted = time.Time{}, time.Time{}
 	b.probe = probe{}
 	b.ramp = ramp{limit: b.ramp.limit}
 }

@@ -13,9 +13,9 @@ func TestBreaker_ForceOpen(t *testing.T) {
 		require.True(t, ok)
 		b.ForceOpen()
 		b.ForceOpen()
-		require.Equal(t, []Change{{Seq: 1, From: Closed, To: Open, Reason: ReasonForced, Forced: true}}, *changes)
+		require.Equal(t, []Change{{Seq: 1, From: Closed, To: Open, Reason: ReasonForced, Forced: Open}}, *changes)
 		forced := b.State()
-		require.Equal(t, Snapshot{State: Open, Since: time.Now(), Reason: ReasonForced, Forced: true}, forced)
+		require.Equal(t, Snapshot{State: Open, Since: time.Now(), Reason: ReasonForced, Forced: Open}, forced)
 		for range 3 {
 			refuse(t, b, 10*time.Minute)
 			require.Zero(t, b.Concurrency(8))
@@ -35,12 +35,12 @@ func TestBreaker_ForceOpenDuringAProbe(t *testing.T) {
 		b.ForceOpen()
 		probe(Alive)
 		refuse(t, b, 10*time.Minute)
-		b.Close()
+		b.ForceClosed()
 		try(t, b, Alive)
 	})
 }
 
-func TestBreaker_Close(t *testing.T) {
+func TestBreaker_ForceClosed(t *testing.T) {
 	for name, open := range map[string]func(*testing.T, *Breaker){
 		"forced": func(_ *testing.T, b *Breaker) { b.ForceOpen() },
 		"open":   func(t *testing.T, b *Breaker) { tryN(t, b, 5, Failed) },
@@ -60,25 +60,39 @@ func TestBreaker_Close(t *testing.T) {
 			bubble(t, Settings{}, func(t *testing.T, b *Breaker, changes *[]Change) {
 				open(t, b)
 				opens := b.State().Opens
-				b.Close()
+				b.ForceClosed()
 				last := (*changes)[len(*changes)-1]
 				require.Equal(t, ReasonClosed, last.Reason)
 				require.Equal(t, Closed, last.To)
 				require.Equal(t, 1, b.Concurrency(8), "slow start")
 				require.Equal(t, opens, b.State().Opens)
-				tryN(t, b, 4, Failed)
-				require.Equal(t, Closed, b.State().State, "counted from the beginning")
-				try(t, b, Failed)
-				require.Equal(t, opens+1, b.State().Opens)
+				require.Equal(t, Closed, last.Forced)
+				seen := len(*changes)
+				tryN(t, b, 100, Failed)
+				require.Equal(t, Closed, b.State().State, "nothing opens it")
+				require.Equal(t, Closed, b.State().Forced)
+				require.Len(t, *changes, seen)
+				b.ForceClosed()
+				require.Len(t, *changes, seen)
+				b.Reset()
+				tryN(t, b, 5, Failed)
+				require.Equal(t, Open, b.State().State, "automatic again")
+				require.Equal(t, 1, b.State().Opens)
 			})
 		})
 	}
 	t.Run("closed", func(t *testing.T) {
 		bubble(t, Settings{}, func(t *testing.T, b *Breaker, changes *[]Change) {
 			tryN(t, b, 4, Failed)
-			b.Close()
+			b.ForceClosed()
 			require.Empty(t, *changes)
 			require.Equal(t, 4, b.State().Failures)
+			tryN(t, b, 20, Failed)
+			require.Equal(t, Closed, b.State().State)
+			require.True(t, b.Wait() == 0)
+			b.ForceOpen()
+			require.Equal(t, Open, b.State().Forced)
+			refuse(t, b, 10*time.Minute)
 		})
 	})
 }

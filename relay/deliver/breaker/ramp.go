@@ -66,7 +66,7 @@ func (b *Breaker) Concurrency(limit int) int {
 	b.lapse(now)
 	b.ramp.limit = limit
 	switch {
-	case b.forced, b.state == Open && now.Before(b.until):
+	case b.forced == Open, b.state == Open && now.Before(b.until):
 		return 0
 	case b.state != Closed:
 		return min(1, limit)

@@ -31,6 +31,9 @@ const (
 	jitterPart = 0.1
 	// ProbeLease is how long a probe may stay unreported: twice the longest timeout of an attempt (30 s).
 	ProbeLease = time.Minute
+	// forgottenAfter is how long after its probe was due an open breaker is kept although nobody asks for the probe:
+	// longer than the hour between two retries that a schedule may have.
+	forgottenAfter = 2 * time.Hour
 	// probePoll is the advice to whoever asks while a probe is under way: most answers take less.
 	probePoll = time.Second
 )

@@ -39,6 +39,7 @@ const (
 	ReasonForced      Reason = "operator_opened"
 	ReasonClosed      Reason = "operator_closed"
 	ReasonReset       Reason = "operator_reset"
+	ReasonAdvised     Reason = "advised" // by another instance
 )
 
 // Change is one transition.
@@ -48,9 +49,12 @@ type Change struct {
 	From, To State
 	Reason   Reason
 	// Until is when the next probe may start; zero unless To is Open, and when an operator opened it.
-	Until  time.Time
-	Opens  int
-	Forced bool
+	Until time.Time
+	Opens int
+	// Failures is the number of failures in a row.
+	Failures int
+	// Forced is Open or Closed when an operator holds it there.
+	Forced State
 }
 
 // Snapshot is a breaker at one moment, for reading.
@@ -63,8 +67,8 @@ type Snapshot struct {
 	Until time.Time
 	// Opens counts the openings since the endpoint last took its full concurrency.
 	Opens int
-	// Forced: an operator opened it; only an operator closes it.
-	Forced bool
+	// Forced is Open or Closed when an operator holds it there, which only an operator ends.
+	Forced State
 	// Ramp is the concurrency that the slow start has reached; 0 when there is none.
 	Ramp int
 	// Failures is the number of failures in a row.
