@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -93,11 +94,14 @@ func (d *Dispatcher) send(t *Task, tgt *target, report func(breaker.Outcome)) (r
 	return res, nil
 }
 
-// classify says what a result tells of the endpoint's health. A 4xx proves it alive; our own faults say nothing.
+// classify says what a result tells of the endpoint's health. A 4xx proves it alive, and so does a 503 that asks for a
+// pause, which it gets; our own faults say nothing.
 func classify(res outbound.Result) breaker.Outcome {
 	switch {
 	case res.Class == outbound.ClassCanceled || res.Class == outbound.ClassInternal:
 		return breaker.Excluded
+	case res.Status == http.StatusServiceUnavailable && res.RetryAfter > 0:
+		return breaker.Alive
 	case res.Status >= 500 || res.Status == 0:
 		return breaker.Failed
 	default:
@@ -111,6 +115,7 @@ func (d *Dispatcher) react(l *lane, res outbound.Result) {
 	now := time.Now()
 	l.mu.Lock()
 	l.observe(now, res.Latency)
+	held := res.RetryAfter > 0 && now.Add(res.RetryAfter).Sub(l.notBefore) > holdStep
 	if res.RetryAfter > 0 {
 		l.notBefore = maxTime(l.notBefore, now.Add(res.RetryAfter))
 	}
@@ -124,10 +129,16 @@ func (d *Dispatcher) react(l *lane, res outbound.Result) {
 		waits[i] = l.pace(now, max(blocked, d.o.SmallestDelay))
 	}
 	l.mu.Unlock()
+	if held {
+		d.o.OnHold(l.key, res.RetryAfter)
+	}
 	for i, t := range flushed {
 		d.postpone(t, waits[i])
 	}
 }
+
+// holdStep is by how much a pause must grow to be told to others: many attempts under way are answered alike.
+const holdStep = time.Second
 
 // paced is pace for callers that do not hold mu.
 func (l *lane) paced(base time.Duration) time.Duration {

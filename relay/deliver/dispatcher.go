@@ -41,29 +41,48 @@ type Diverter interface {
 	Release(d *relay.Delivery, acked func())
 }
 
+// Sender makes one attempt over HTTP; outbound.Client is the one there is. One that is a token.Doer as well, as that is,
+// serves endpoints with OAuth2.
+type Sender interface {
+	Do(ctx context.Context, r *outbound.Request) outbound.Result
+}
+
+// AttemptRecorder keeps a trace of attempts; AttemptLog is the one there is. Write is best effort, WriteDropped calls
+// acked when the record is durable.
+type AttemptRecorder interface {
+	Write(d *relay.Delivery, res outbound.Result, next Next)
+	WriteDropped(d *relay.Delivery, res outbound.Result, next Next, acked func())
+}
+
 // Options configure a Dispatcher. Fields without a default are required.
 type Options struct {
 	Webhooks Webhooks
 	// Pair gives a tenant's key pair, nil when it has none. Default: none has.
 	Pair     func(tenant string) *rsa.PrivateKey
-	Client   *outbound.Client
+	Client   Sender
 	Retry    Retrier
 	Divert   Diverter
-	Attempts *AttemptLog
+	Attempts AttemptRecorder
 	Breaker  breaker.Settings
+	// Forced is what an operator decided about the breaker of an endpoint, by its key, as it is now; see Follow.
+	// Default: nothing. It is called inside the dispatcher's lock and must not call the dispatcher.
+	Forced func(endpoint string) catalog.BreakerState
 	// Contended reports that others wait for room in the window; Share is how many fresh deliveries one endpoint
-	// may hold while they do.
+	// may hold while they do, Room how many the window holds, which tenants then divide. Room 0: they do not.
 	Contended func() bool
 	Share     int
+	Room      int
 	// Instances is how many instances are live: limits of endpoints are divided by it. Default: one.
 	Instances func() int
 	// HandOffAfter is the age at which a first attempt that has not begun is handed off. Default 5 s.
 	HandOffAfter time.Duration
 	// SmallestDelay is the shortest class of the retry wheel.
 	SmallestDelay time.Duration
-	// OnReport, when set, sees every outcome; OnBreaker every transition. Both must not block.
+	// OnReport, when set, sees every outcome; OnBreaker every transition; OnHold every pause that a receiver asks for.
+	// They must neither block nor call the dispatcher.
 	OnReport  func(Report)
 	OnBreaker func(endpoint string, c breaker.Change)
+	OnHold    func(endpoint string, pause time.Duration)
 
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
@@ -71,7 +90,6 @@ type Options struct {
 
 const (
 	defaultHandOffAfter = 5 * time.Second
-	sweepEvery          = 250 * time.Millisecond
 	// targetsKept bounds the compiled targets that are cached; the cache is dropped when it is full.
 	targetsKept = 100_000
 )
@@ -89,8 +107,10 @@ type Dispatcher struct {
 	lastLane atomic.Pointer[lane] // of the latest fresh delivery
 	switched atomic.Int64         // Unix ns: when lastLane last changed
 
-	lanesMu sync.RWMutex
+	lanesMu sync.RWMutex // guards what follows
 	lanes   map[string]*lane
+	tenants map[string]*tenant      // of the lanes
+	parked  map[string]parkedAdvice // for endpoints without a lane
 
 	targetsMu sync.RWMutex
 	targets   map[targetKey]*target
@@ -115,10 +135,20 @@ func New(o Options) *Dispatcher {
 	if o.OnBreaker == nil {
 		o.OnBreaker = func(string, breaker.Change) {}
 	}
+	if o.OnHold == nil {
+		o.OnHold = func(string, time.Duration) {}
+	}
+	if o.Forced == nil {
+		o.Forced = func(string) catalog.BreakerState { return "" }
+	}
 	ctx, stop := context.WithCancel(context.Background())
-	d := &Dispatcher{o: o, ctx: ctx, stop: stop, lanes: map[string]*lane{}, targets: map[targetKey]*target{}}
+	d := &Dispatcher{
+		o: o, ctx: ctx, stop: stop, lanes: map[string]*lane{}, tenants: map[string]*tenant{}, parked: map[string]parkedAdvice{},
+		targets: map[targetKey]*target{},
+	}
 	d.metrics = newMetrics(d, o.Registerer)
-	d.tokens = token.New(o.Client, o.Registerer)
+	asker, _ := o.Client.(token.Doer) // nil: endpoints with OAuth2 cannot be served
+	d.tokens = token.New(asker, o.Registerer)
 	return d
 }
 
@@ -152,7 +182,7 @@ func (d *Dispatcher) Submit(t *Task) {
 // enqueue puts the task into its lane, or hands it off where the lane cannot take it.
 func (d *Dispatcher) enqueue(t *Task, tgt *target, now time.Time) {
 	for {
-		l := d.lane(tgt.endpoint.Key)
+		l := d.lane(tgt.endpoint.Key, tgt.webhook.Tenant)
 		l.mu.Lock()
 		if l.evicted {
 			l.mu.Unlock()
@@ -292,82 +322,6 @@ func (l *lane) recall(match func(*Task) bool) []*Task {
 	fresh := l.queues[Fresh].removeIf(match)
 	l.held -= len(fresh)
 	return append(fresh, l.queues[Backlog].removeIf(match)...)
-}
-
-// Run hands off what has waited too long and evicts idle lanes, until ctx ends.
-func (d *Dispatcher) Run(ctx context.Context) {
-	tick := time.NewTicker(sweepEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case now := <-tick.C:
-			d.sweep(now)
-		}
-	}
-}
-
-func (d *Dispatcher) sweep(now time.Time) {
-	for _, l := range d.allLanes() {
-		l.mu.Lock()
-		base := max(l.drainTime(now), d.o.SmallestDelay)
-		excess := 0
-		if p := d.pressureAt(now); l.hogs(now, p) {
-			excess = l.held - p.share
-		}
-		aged := l.recall(func(t *Task) bool {
-			if t.Share == Fresh && excess > 0 {
-				excess--
-				return true
-			}
-			return now.Sub(t.waitsSince()) > d.o.HandOffAfter
-		})
-		waits := make([]time.Duration, len(aged))
-		for i := range aged {
-			waits[i] = l.pace(now, base)
-		}
-		idle := l.idle(now)
-		l.mu.Unlock()
-		for i, t := range aged {
-			d.postpone(t, waits[i])
-		}
-		if idle {
-			d.evict(l, now)
-		}
-	}
-}
-
-func (d *Dispatcher) evict(l *lane, now time.Time) {
-	d.lanesMu.Lock()
-	defer d.lanesMu.Unlock()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.idle(now) {
-		l.evicted = true
-		delete(d.lanes, l.key)
-	}
-}
-
-func (d *Dispatcher) lane(key string) *lane {
-	d.lanesMu.RLock()
-	l := d.lanes[key]
-	d.lanesMu.RUnlock()
-	if l != nil {
-		return l
-	}
-	d.lanesMu.Lock()
-	defer d.lanesMu.Unlock()
-	if l = d.lanes[key]; l == nil {
-		settings := d.o.Breaker
-		settings.OnChange = func(c breaker.Change) {
-			d.o.Log.Info("breaker", "endpoint", key, "from", string(c.From), "to", string(c.To), "reason", string(c.Reason), "until", c.Until)
-			d.o.OnBreaker(key, c)
-		}
-		l = &lane{key: key, breaker: breaker.New(settings)}
-		d.lanes[key] = l
-	}
-	return l
 }
 
 func (d *Dispatcher) allLanes() []*lane {

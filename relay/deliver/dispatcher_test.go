@@ -322,7 +322,7 @@ func TestDispatcher_ShareOfTheWindow(t *testing.T) {
 	b.webhook("other", answering(t, 200).URL, nil)
 	b.webhook("w", server.URL, nil)
 	b.submit("other", nil)
-	l := b.d.lane("w/w")
+	l := b.d.lane("w/w", "")
 	for range 10 {
 		b.submit("w", nil)
 	}
@@ -346,7 +346,7 @@ func TestDispatcher_AloneItMakesIntakeWait(t *testing.T) {
 	b := newBench(t, func(o *Options) { o.Contended = func() bool { return true }; o.Share = 1 })
 	b.webhook("w", server.URL, nil)
 	b.submit("w", nil)
-	l := b.d.lane("w/w")
+	l := b.d.lane("w/w", "")
 	l.mu.Lock()
 	l.latency = time.Minute // what it has learnt of the endpoint
 	l.mu.Unlock()

@@ -8,8 +8,22 @@
 //   - A lane belongs to one endpoint. Its mutex guards queues, counts and pacing. Attempts run in at most
 //     `concurrency` goroutines, which end when the queue is empty, so that an idle endpoint costs nothing.
 //   - The breaker has its own lock and never calls back into the lane.
-//   - The sweep goroutine (Run) hands off what has waited 5 s without having begun and evicts idle lanes.
+//   - The sweep goroutine (Run) hands off what has waited 5 s without having begun, or stands behind a breaker that was
+//     opened from outside, adds up what each tenant holds, and evicts idle lanes.
 //   - The goroutines of attempts and suspensions belong to the Dispatcher, which waits for them in Close.
+//
+// # What comes from outside
+//
+// An operator's decision about a breaker is applied when the lane is made (Options.Forced) and whenever it changes
+// (Follow): open, deliveries are postponed without an attempt until their deadline; closed, nothing opens the breaker.
+// What other instances learn of an endpoint is advice (Advise, Hold): bounded in time, and parked while the endpoint
+// has no lane here. Both only write state; what is queued is handed off by the sweep.
+//
+// # Shares
+//
+// While the window is contended, an endpoint may hold an eighth of it, and a tenant what is left when all active ones
+// get the same. Whoever holds more and works it off slowly is handed off; fast endpoints take nothing from anybody. An
+// uncontended window costs nothing: tenants are added up by the sweep.
 //
 // # Order of effects
 //
@@ -30,5 +44,6 @@
 //
 // Read task.go, decide.go (what follows from a result: pure), lane.go (when an attempt may start), attempt.go (one
 // attempt; authorized.go where it needs an access token, scrub.go for what receivers echo), settle.go and alert.go (the
-// effects) and dispatcher.go; attempts.go (what is recorded) and testcall.go stand beside them.
+// effects), dispatcher.go, sweep.go, tenant.go and endpoint.go (what comes from outside); attempts.go (what is
+// recorded) and testcall.go stand beside them.
 package deliver

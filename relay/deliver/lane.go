@@ -16,6 +16,7 @@ import (
 // mu guards every field below it. The breaker is asked with mu held and never calls back.
 type lane struct {
 	key     string
+	tenant  *tenant
 	breaker *breaker.Breaker
 
 	mu        sync.Mutex
@@ -25,7 +26,8 @@ type lane struct {
 	limit     int           // attempts under way at most, before slow start
 	limiter   *rate.Limiter // nil: no rate limit
 	rate      float64       // attempts per second that limiter was made for
-	notBefore time.Time     // the receiver asked for a pause (Retry-After)
+	notBefore time.Time     // the receiver asked for a pause (Retry-After), here or on another instance
+	advised   time.Time     // since when other instances' pauses count, while nothing was attempted; zero: they do not
 	nextSlot  time.Time     // when the next postponed delivery may come back, see pace
 	turn      int           // counts starts, for the shares
 	latency   time.Duration // of attempts, moving average
@@ -149,9 +151,10 @@ func (l *lane) admit(t *Task, now time.Time, p pressure) verdict {
 	return admitQueue
 }
 
-// hogs reports that the lane holds more than its share of a full window and works it off slowly. Callers hold mu.
+// hogs reports that the lane, or its tenant, holds more than its share of a full window and that the lane works it off
+// slowly. Callers hold mu.
 func (l *lane) hogs(now time.Time, p pressure) bool {
-	return p.others && p.contended && l.held >= max(p.share, l.limit) && l.drainTime(now) > hogAfter
+	return p.others && p.contended && (l.held >= max(p.share, l.limit) || l.tenant.over.Load()) && l.drainTime(now) > hogAfter
 }
 
 // next takes the task that may start now, or nil. wait is set when the rate limit is what holds it back. Callers
@@ -175,6 +178,7 @@ func (l *lane) next(now time.Time) (t *Task, wait time.Duration) {
 		l.moved = now
 	}
 	l.running++
+	l.advised = time.Time{}
 	l.turn++
 	if fresh.len() == 0 || (backlog.len() > 0 && l.turn%backlogTurn == 0) {
 		return backlog.pop(), 0
@@ -221,8 +225,13 @@ func (l *lane) observe(now time.Time, latency time.Duration) {
 
 // idle reports that the lane holds nothing worth keeping. Callers hold mu.
 func (l *lane) idle(now time.Time) bool {
+	held := l.notBefore
+	if !l.advised.IsZero() {
+		// Until what was postponed has come back, or a new lane might be held anew before it asks the receiver.
+		held = held.Add(2 * maxPostpone)
+	}
 	return l.running == 0 && l.queues[Fresh].len()+l.queues[Backlog].len() == 0 &&
-		now.Sub(l.lastUsed) > laneIdle && now.After(l.notBefore) && l.breaker.Idle()
+		now.Sub(l.lastUsed) > laneIdle && now.After(held) && l.breaker.Idle()
 }
 
 // laneIdle is how long an unused lane is kept, so that connections and counts survive short pauses.

@@ -12,7 +12,7 @@ import (
 )
 
 func testLane() *lane {
-	l := &lane{key: "w/1", breaker: breaker.New(breaker.Settings{})}
+	l := &lane{key: "w/1", tenant: &tenant{}, breaker: breaker.New(breaker.Settings{})}
 	l.configure(4, 0, 1)
 	return l
 }
