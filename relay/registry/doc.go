@@ -1,5 +1,6 @@
-// Package registry knows who wants what: webhooks, integrations, suspensions, tenants' key pairs and the hashes of
-// API keys. Their truth is one compacted topic with one partition; every process tails it into its own snapshot, from which the matcher's index
+// Package registry knows who wants what: webhooks, integrations, suspensions, tenants' key pairs, the hashes of API keys
+// and what operators forced on breakers. Their truth is one compacted topic with one partition; every process tails it
+// into its own snapshot, from which the matcher's index
 // is compiled and the API reads. It does not validate resources (package catalog does), does not match events
 // (package match does) and does not decide when a webhook is suspended (package deliver does).
 //
@@ -52,6 +53,6 @@
 //
 // registry.go (options, Run), record.go and seal.go (what is stored), snapshot.go and views.go (what is read), tail.go
 // and freshness.go (how it is filled and confirmed), writer.go (how it is written) with webhooks.go, suspensions.go,
-// integrations.go, apikeys.go and keypairs.go (what the writes decide) and trail.go (what is told of them), rekey.go with
+// integrations.go, apikeys.go, keypairs.go and breakers.go (what the writes decide) and trail.go (what is told of them), rekey.go with
 // stale.go and rewrap.go (how master keys change), cache.go with cache_load.go and cache_rebuild.go (the copy in Redis).
 package registry

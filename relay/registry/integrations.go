@@ -71,7 +71,8 @@ func (r *Registry) DeleteIntegration(ctx context.Context, tenant, name string) e
 		if ids := r.usersOf(tenant, name); len(ids) > 0 {
 			return nil, &InUseError{Name: name, Webhooks: ids}
 		}
-		return []draft{{key: integrationKey(in)}}, nil
+		drafts := []draft{{key: integrationKey(in)}}
+		return append(drafts, r.withoutBreakers(func(ref catalog.EndpointRef) bool { return ref.Integration == in.UID })...), nil
 	})
 	if err != nil {
 		return fmt.Errorf("delete integration %q: %w", name, err)

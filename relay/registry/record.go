@@ -23,6 +23,7 @@ const (
 	KindSuspension  Kind = "suspension"
 	KindKeyPair     Kind = "keypair"
 	KindAPIKey      Kind = "key"
+	KindBreaker     Kind = "breaker"
 	// kindBarrier marks a record without content, written to make the end of the topic visible.
 	kindBarrier Kind = "barrier"
 )
@@ -60,6 +61,7 @@ type resource struct {
 	suspension  *catalog.Suspension
 	keyPair     *KeyPair
 	apiKey      *APIKey
+	breaker     *catalog.ForcedBreaker
 }
 
 // stored is the value of a record. Resource holds no secret: they read as "redacted" there and are in Sealed.
@@ -159,6 +161,9 @@ func decodeRecord(keys *Keyring, keyText string, value []byte) (resource, error)
 	case KindAPIKey:
 		res.apiKey = &APIKey{}
 		content = res.apiKey
+	case KindBreaker:
+		res.breaker = &catalog.ForcedBreaker{}
+		content = res.breaker
 	default:
 		return res, nil
 	}
@@ -167,6 +172,11 @@ func decodeRecord(keys *Keyring, keyText string, value []byte) (resource, error)
 	}
 	if err := res.checkIdentity(); err != nil {
 		return resource{key: key}, err
+	}
+	if res.breaker != nil {
+		if err := checkForced(res.breaker); err != nil {
+			return resource{key: key}, fmt.Errorf("%w: %s: %w", ErrBadRecord, key, err)
+		}
 	}
 	if res.keyPair != nil {
 		if err := res.keyPair.parse(); err != nil {
@@ -255,6 +265,8 @@ func (r resource) checkIdentity() error {
 		tenant, uid = r.keyPair.Tenant, r.keyPair.UID
 	case r.apiKey != nil:
 		tenant, uid = r.apiKey.Tenant, r.apiKey.UID
+	case r.breaker != nil:
+		tenant, uid = r.breaker.Tenant, r.breaker.RecordUID()
 	}
 	if tenant != r.key.tenant || uid != r.key.uid {
 		return fmt.Errorf("%w: %s: value belongs to %.80q/%.80q", ErrBadRecord, r.key, tenant, uid)

@@ -90,7 +90,9 @@ type Registry struct {
 	applied  *position // advanced by the applying goroutine; fails when the tail cannot go on
 	written  *writeLog // which of this process's writes came back through the tail
 	onChange []func(Change)
-	keyless  limitedLog // of the applying goroutine
+	// onBreaker is told of the endpoints whose forced breaker changed.
+	onBreaker []func(endpoint string)
+	keyless   limitedLog // of the applying goroutine
 
 	// applying is held while a batch is applied, while the keyring is replaced, and while records that waited for a
 	// master key are applied: a batch is decoded and noted by one keyring.

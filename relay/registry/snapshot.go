@@ -39,9 +39,10 @@ type snapshot struct {
 	ids         map[idKey]string               // uid that holds an id
 	platforms   map[catalog.Platform]struct{}  // every platform that occurs in ids
 	tenants     map[string]*tenantSnapshot
-	keyPairs    map[string]*KeyPair // by tenant
-	apiKeys     map[string]*APIKey  // by uid
-	requests    map[string]string   // uid of the webhook that a request made, by Webhook.Request
+	keyPairs    map[string]*KeyPair               // by tenant
+	apiKeys     map[string]*APIKey                // by uid
+	requests    map[string]string                 // uid of the webhook that a request made, by Webhook.Request
+	breakers    map[string]*catalog.ForcedBreaker // by the endpoint's public spelling
 
 	// quarantined are the records that could not be applied, by key, each replaced or lifted by the next record
 	// with that key.
@@ -80,7 +81,7 @@ func newSnapshot() *snapshot {
 	return &snapshot{
 		views: map[string]View{}, suspensions: map[string]*catalog.Suspension{}, ids: map[idKey]string{},
 		platforms: map[catalog.Platform]struct{}{}, tenants: map[string]*tenantSnapshot{}, keyPairs: map[string]*KeyPair{}, quarantined: map[string]quarantine{},
-		apiKeys: map[string]*APIKey{}, requests: map[string]string{},
+		apiKeys: map[string]*APIKey{}, requests: map[string]string{}, breakers: map[string]*catalog.ForcedBreaker{},
 	}
 }
 
@@ -115,6 +116,9 @@ func (s *snapshot) apply(r resource) []Change {
 		} else {
 			s.apiKeys[r.key.uid] = r.apiKey
 		}
+		return nil
+	case KindBreaker:
+		s.setBreaker(r.key, r.breaker)
 		return nil
 	default:
 		return nil

@@ -194,6 +194,7 @@ func (r *Registry) take(c change) {
 			f(changed)
 		}
 	}
+	r.tellBreaker(c.resource.key)
 }
 
 // quarantine holds back a record that does not decode. The last good version stays in force. A record under a

@@ -20,6 +20,10 @@ func (r *Registry) trailOf(call audit.Call, d draft) audit.Entry {
 			e.ID = v.Webhook.ID
 		}
 	}
+	if d.key.kind == KindBreaker {
+		// A reset is told also where nothing was forced.
+		e.ID, _ = endpointOf(d.key)
+	}
 	if was != nil {
 		e.ID, e.Before = identify(was, e.ID)
 	}
@@ -55,6 +59,11 @@ func (s *snapshot) stored(key recordKey) any {
 			if in, ok := t.integrations[t.names[key.uid]]; ok {
 				return in
 			}
+		}
+	case KindBreaker:
+		endpoint, _ := endpointOf(key)
+		if f, ok := s.breakers[endpoint]; ok {
+			return f
 		}
 	case KindAPIKey:
 		if k, ok := s.apiKeys[key.uid]; ok {

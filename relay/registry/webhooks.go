@@ -90,7 +90,7 @@ func (r *Registry) UpdateWebhook(ctx context.Context, tenant, uid string, ifRevi
 	return r.answer(uid)
 }
 
-// DeleteWebhook removes a webhook and its suspension. ifRevision is as for UpdateWebhook.
+// DeleteWebhook removes a webhook, its suspension and what was forced on its breakers. ifRevision is as for UpdateWebhook.
 func (r *Registry) DeleteWebhook(ctx context.Context, tenant, uid string, ifRevision int64) error {
 	err := r.writer.write(ctx, func() ([]draft, error) {
 		current, err := r.current(tenant, uid, ifRevision)
@@ -101,6 +101,7 @@ func (r *Registry) DeleteWebhook(ctx context.Context, tenant, uid string, ifRevi
 		if current.Suspension != nil {
 			drafts = append(drafts, draft{key: suspensionKey(current.Suspension)})
 		}
+		drafts = append(drafts, r.withoutBreakers(func(ref catalog.EndpointRef) bool { return ref.Webhook == uid })...)
 		return drafts, nil
 	})
 	if err != nil {
