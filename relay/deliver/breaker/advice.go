@@ -6,7 +6,7 @@ import "time"
 // of order or plain wrong.
 type Advice struct {
 	To State
-	// Wait is the time from then to its next probe, when To is Open.
+	// Wait is for how long it opened, without the jitter that each instance adds, when To is Open.
 	Wait time.Duration
 	// Opens are its openings in a row.
 	Opens int
@@ -42,6 +42,9 @@ const (
 	// probeHold is how long another instance's probe is waited for: the longest timeout of an attempt, and the way of
 	// the news.
 	probeHold = 32 * time.Second
+	// believedFor bounds, in multiples of OpenMax, how long advice may keep one opening going: two hours. Of many
+	// instances that take turns at probing, each has its own turn by then as a rule, which begins a new opening.
+	believedFor = 12
 	// maxOpens bounds what is believed of openings in a row; more than this many double nothing any more.
 	maxOpens = 32
 )
@@ -75,8 +78,8 @@ func weigh(own evidence, to State, now time.Time) heed {
 	return heedNothing
 }
 
-// Advise takes another instance's word, within bounds: it holds attempts back for at most twice OpenMax from when the
-// breaker opened, and lets a probe through no earlier than OpenBase after that. An opening that comes of advice is not
+// Advise takes another instance's word, within bounds: it holds attempts back for at most believedFor·OpenMax from when
+// the breaker opened, and lets a probe through no earlier than OpenBase after that. An opening that comes of advice is not
 // to be announced as advice in turn (Change.Reason says so); the probe that ends it is. It reports whether the breaker
 // is held back now though it was not before, so that the caller hands off what is queued.
 func (b *Breaker) Advise(a Advice) (held bool) {
@@ -88,16 +91,16 @@ func (b *Breaker) Advise(a Advice) (held bool) {
 	own := evidence{state: b.state, forced: b.forced, probing: b.probe.underway, failing: b.streak > 0, alive: b.lastAlive, doubted: b.doubted}
 	switch weigh(own, a.To, now) {
 	case heedHold:
-		wait := min(max(a.Wait, 0), b.settings.openFor(maxOpens, 1))
+		wait := min(max(a.Wait, 0), b.settings.OpenMax)
 		if a.To == HalfOpen {
 			wait = min(probeHold, b.settings.OpenMax)
 		}
-		// The sibling that opened first should be the first to probe.
-		wait += time.Duration((1 + b.jitter()) * jitterPart * float64(wait))
+		// Whoever has the least jitter probes, and tells the others.
+		wait += time.Duration(b.jitter() * jitterPart * float64(wait))
 		if b.state != Open {
 			change = b.adviseOpen(now)
 		}
-		b.until = maxTime(b.until, minTime(now.Add(wait), b.since.Add(2*b.settings.OpenMax)))
+		b.until = maxTime(b.until, minTime(now.Add(wait), b.since.Add(believedFor*b.settings.OpenMax)))
 		if change != nil {
 			change.Until = b.until
 		}

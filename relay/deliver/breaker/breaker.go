@@ -169,7 +169,9 @@ func (b *Breaker) open(reason Reason, now time.Time) *Change {
 	b.opens++
 	b.ramp = ramp{limit: b.ramp.limit}
 	b.until = now.Add(b.settings.openFor(b.opens, b.jitter()))
-	return b.enter(Open, reason, now)
+	change := b.enter(Open, reason, now)
+	change.Wait = b.settings.openFor(b.opens, 0)
+	return change
 }
 
 // enter begins a generation in the given state.

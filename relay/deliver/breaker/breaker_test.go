@@ -60,7 +60,7 @@ func TestBreaker_OpensAfterConsecutiveFailures(t *testing.T) {
 		try(t, b, Failed)
 		refuse(t, b, 10*time.Second)
 		until := time.Now().Add(10 * time.Second)
-		require.Equal(t, []Change{{Seq: 1, From: Closed, To: Open, Reason: ReasonConsecutive, Until: until, Opens: 1, Failures: 5}}, *changes)
+		require.Equal(t, []Change{{Seq: 1, From: Closed, To: Open, Reason: ReasonConsecutive, Until: until, Wait: 10 * time.Second, Opens: 1, Failures: 5}}, *changes)
 		require.Equal(t, Snapshot{State: Open, Since: time.Now(), Reason: ReasonConsecutive, Until: until, Opens: 1, Failures: 5}, b.State())
 	})
 }

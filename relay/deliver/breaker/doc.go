@@ -28,7 +28,7 @@
 //	the sibling closed      an open breaker may probe at once
 //
 // So of many instances one probes in each open time, and the others learn what came of it. Advice never closes a
-// breaker, never touches a forced one nor a probe under way, and holds an opening for 20 min at most, whatever is said.
+// breaker, never touches a forced one nor a probe under way, and holds an opening for two hours at most, whatever is said.
 // Without advice, or with wrong advice, each breaker finds out for itself.
 //
 // # Ownership and order

@@ -54,7 +54,7 @@ func TestBreaker_IsNeverStuck(t *testing.T) {
 					done, ok, wait := b.Allow()
 					require.Equal(t, due == 0, ok, "Wait tells what Allow does")
 					require.Equal(t, due, wait)
-					require.LessOrEqual(t, wait, 20*time.Minute)
+					require.LessOrEqual(t, wait, 11*time.Minute)
 					if ok {
 						underWay = append(underWay, done)
 					}

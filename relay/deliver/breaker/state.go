@@ -50,6 +50,8 @@ type Change struct {
 	Reason   Reason
 	// Until is when the next probe may start; zero unless To is Open, and when an operator opened it.
 	Until time.Time
+	// Wait is that without jitter, as advice for other instances; zero unless it opened of its own.
+	Wait  time.Duration
 	Opens int
 	// Failures is the number of failures in a row.
 	Failures int
