@@ -221,7 +221,9 @@ func (a *api) theirs(canary string) (names [][]string) {
 		delivery := canary + "dlv" + n
 		a.diverted.add("theirs", uid, delivery, &catalog.Event{ID: canary + "ev" + n, Type: "debt.paid", TransactionID: canary + "tx", Tenant: "theirs"})
 		job := a.do(http.MethodPost, "/v1/webhooks/"+uid+"/diverted/resend", `{"type": "none"}`, tenant).is(http.StatusAccepted).json()["id"].(string)
-		for _, one := range []string{uid, canary + n, name, key, job, delivery, canary + "ev" + n, canary + "tx"} {
+		breaker := "w:" + uid
+		a.do(http.MethodPost, "/v1/breakers/"+breaker+"/open", `{"reason": "`+canary+`"}`, tenant).is(http.StatusOK)
+		for _, one := range []string{uid, canary + n, name, key, job, breaker, delivery, canary + "ev" + n, canary + "tx"} {
 			names = append(names, []string{one})
 		}
 		names = append(names, []string{uid, delivery}, []string{canary + n, delivery})
@@ -256,7 +258,7 @@ func TestAuthorization_AnotherTenantsIDsAreNotThere(t *testing.T) {
 	a := newFullAPI(t)
 	names := a.theirs(canary)
 	ours := bearer(a.registry.grant("acme", allScopes...))
-	before := encoded(t, a.registry.webhooks, a.registry.integrations, a.registry.suspensions, a.diverted.events)
+	before := encoded(t, a.registry.webhooks, a.registry.integrations, a.registry.suspensions, a.registry.breakers, a.diverted.events)
 	for _, r := range a.allRoutes() {
 		if strings.HasSuffix(r.template, "/webhook.json") {
 			r.template += "?webhookId={webhookId}" // the one dialect that also names by query
@@ -278,7 +280,7 @@ func TestAuthorization_AnotherTenantsIDsAreNotThere(t *testing.T) {
 			}
 		}
 	}
-	require.Equal(t, before, encoded(t, a.registry.webhooks, a.registry.integrations, a.registry.suspensions, a.diverted.events))
+	require.Equal(t, before, encoded(t, a.registry.webhooks, a.registry.integrations, a.registry.suspensions, a.registry.breakers, a.diverted.events))
 	require.Len(t, a.registry.keys, 3)
 }
 

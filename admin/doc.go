@@ -18,7 +18,7 @@
 //  3. key → principal, tenant, scope; rate limit by key        (apikey.go, principal.go, routes.go)
 //  4. query and header parameters                              (params.go, cursor.go)
 //  5. what does not leave a trace by itself leaves one         (trail.go)
-//  6. the handler and the body                                 (webhooks.go, suspension.go, integrations.go, diverted.go, jobs.go, keys.go, eventtypes.go, body.go,
+//  6. the handler and the body                                 (webhooks.go, suspension.go, integrations.go, diverted.go, breakers.go, jobs.go, keys.go, eventtypes.go, body.go,
 //     history.go, match.go, testcall.go, rotate.go)
 //  7. an error becomes a problem                               (problem.go, failures.go)
 //

@@ -23,6 +23,7 @@ type fakeRegistry struct {
 	webhooks     map[string]*catalog.Webhook // by uid
 	suspensions  map[string]*catalog.Suspension
 	integrations map[string]*catalog.Integration // by tenant/name
+	breakers     []*catalog.ForcedBreaker
 	// fail is returned by every write; beforeWrite runs ahead of each.
 	fail        error
 	beforeWrite func()

@@ -31,16 +31,17 @@ type api struct {
 	tester     *fakeTester
 	jobs       *fakeJobs
 	trail      *fakeTrail
+	breakers   *fakeBreakers
 	metrics    *prometheus.Registry
 	log        *bytes.Buffer // written by requests, which the tests make one at a time
 	transcript bytes.Buffer  // of all answers, headers included
 }
 
 func newAPI(t testing.TB, options ...func(*Options)) *api {
-	a := &api{t: t, registry: newFakeRegistry(), jobs: newFakeJobs(), history: &fakeHistory{}, tester: &fakeTester{}, trail: &fakeTrail{}, metrics: prometheus.NewRegistry(), log: &bytes.Buffer{}}
+	a := &api{t: t, registry: newFakeRegistry(), jobs: newFakeJobs(), breakers: &fakeBreakers{}, history: &fakeHistory{}, tester: &fakeTester{}, trail: &fakeTrail{}, metrics: prometheus.NewRegistry(), log: &bytes.Buffer{}}
 	a.diverted = &fakeDiverted{jobs: a.jobs}
 	o := Options{
-		Registry: a.registry, Diverted: a.diverted, Jobs: a.jobs, Audit: a.trail, Attempts: a.history, Records: a.history, Tester: a.tester, PublicKey: onlyDefaultHasKey, BootstrapKey: catalog.NewSecret(bootstrapKey), Registerer: a.metrics,
+		Registry: a.registry, Diverted: a.diverted, Jobs: a.jobs, Breakers: a.breakers, Audit: a.trail, Attempts: a.history, Records: a.history, Tester: a.tester, PublicKey: onlyDefaultHasKey, BootstrapKey: catalog.NewSecret(bootstrapKey), Registerer: a.metrics,
 		Log: slog.New(slog.NewJSONHandler(a.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Rate: -1,
 	}
 	for _, option := range options {

@@ -78,6 +78,7 @@ const (
 	listOfJobs         listing = "jobs"
 	listOfKeys         listing = "keys"
 	listOfAudit        listing = "audit"
+	listOfBreakers     listing = "breakers"
 )
 
 // etag is how a revision is sent.

@@ -32,7 +32,7 @@ func TestRoutes_AreTheDocument(t *testing.T) {
 	a := newAPI(t)
 	for _, r := range a.server.echo.Routes() {
 		path := r.Path
-		for _, name := range []string{"id", "deliveryId", "name"} {
+		for _, name := range []string{"id", "deliveryId", "name", "endpoint"} {
 			path = strings.ReplaceAll(path, ":"+name, "{"+name+"}")
 		}
 		require.Contains(t, documented, r.Method+" "+path)
@@ -42,7 +42,7 @@ func TestRoutes_AreTheDocument(t *testing.T) {
 // everyRoute calls f with a request for each route of the table.
 func everyRoute(f func(r route, request *http.Request)) {
 	for _, r := range routes {
-		path := strings.NewReplacer("{id}", "some", "{deliveryId}", "dlv_1", "{name}", "some").Replace(r.path)
+		path := strings.NewReplacer("{id}", "some", "{deliveryId}", "dlv_1", "{name}", "some", "{endpoint}", "w:some").Replace(r.path)
 		f(r, httptest.NewRequest(r.method, path, nil))
 	}
 }

@@ -42,6 +42,14 @@ type Registry interface {
 	Integrations(tenant, after string, limit int) (page []*catalog.Integration, next string)
 	PutIntegration(ctx context.Context, in *catalog.Integration, ifRevision int64) (*catalog.Integration, error)
 	DeleteIntegration(ctx context.Context, tenant, name string) error
+	ForceBreaker(ctx context.Context, tenant, endpoint string, state catalog.BreakerState, reason string) (*catalog.ForcedBreaker, error)
+	ResetBreaker(ctx context.Context, tenant, endpoint string) error
+	ForcedBreakers(tenant string) []*catalog.ForcedBreaker
+}
+
+// Breakers is what the instances know of their breakers. complete is false when some are missing from the list.
+type Breakers interface {
+	List(ctx context.Context) (list []catalog.BreakerStatus, complete bool)
 }
 
 // Diverted is what the API needs of the divert store.
@@ -71,6 +79,8 @@ type Options struct {
 	Tester   Tester
 	// Audit is the trail; without one nothing is done that must leave an entry in it.
 	Audit Audit
+	// Breakers of all instances; nil: only what operators forced is listed.
+	Breakers Breakers
 	// Rules are what webhooks and integrations are validated against. KnownIntegration is set by the server, per
 	// tenant.
 	Rules catalog.Rules

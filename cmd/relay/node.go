@@ -24,6 +24,7 @@ import (
 	"eventrelay/relay/announce"
 	audittrail "eventrelay/relay/audit"
 	"eventrelay/relay/deliver"
+	"eventrelay/relay/deliver/advice"
 	"eventrelay/relay/deliver/breaker"
 	"eventrelay/relay/deliver/outbound"
 	"eventrelay/relay/divert"
@@ -139,12 +140,15 @@ func (n node) run(ctx context.Context) error {
 	defer client.Close()
 	recent := history.NewRecent(history.RecentOptions{Redis: n.Redis, RedisPrefix: n.redisPrefix(), Log: n.Log, Registerer: metrics})
 	live := &instances{group: n.Group, admin: kadm.NewClient(producer)}
+	board := advice.New(advice.Options{Redis: n.Redis, Prefix: n.redisPrefix(), Instance: n.Instance, Log: n.Log, Registerer: metrics})
 	dispatcher := deliver.New(deliver.Options{
 		Webhooks: deliveryView{hooks}, Pair: hooks.PrivateKey, Client: client, Retry: wheel, Divert: diverted,
 		Attempts: deliver.NewAttemptLog(attempts, journal, n.Topics.Attempts(), metrics), Breaker: n.Breaker,
-		Contended: window.Contended, Share: max(1, n.Limits.Deliveries/endpointShare), Instances: live.count,
-		SmallestDelay: n.Topics.Delays[0], OnReport: remember(recent, n.onReport(announcer)), OnBreaker: n.onBreaker(announcer), Log: n.Log, Registerer: metrics,
+		Contended: window.Contended, Share: max(1, n.Limits.Deliveries/endpointShare), Room: n.Limits.Deliveries, Instances: live.count,
+		Forced: forcedBreaker(hooks), SmallestDelay: n.Topics.Delays[0], OnReport: remember(recent, n.onReport(announcer)),
+		OnBreaker: tellSiblings(board, n.onBreaker(announcer)), OnHold: board.Held, Log: n.Log, Registerer: metrics,
 	})
+	hooks.OnBreaker(func(endpoint string) { followBreaker(dispatcher, endpoint) })
 	coalescer := announce.NewCoalescer(announce.CoalescerOptions{Dispatcher: dispatcher, Retry: wheel, Home: n.countsAlerts, Registerer: metrics})
 	decoder, err := envelope.NewDecoder(envelope.Options{MaxEventBytes: n.Topics.MaxEventBytes, Domains: n.sources()})
 	if err != nil {
@@ -167,7 +171,7 @@ func (n node) run(ctx context.Context) error {
 
 	// Health first, so that a start that waits says for what.
 	health := &health{registry: hooks, journal: journal, diverted: diverted, relay: n.Relay, intake: events.Group(), retry: wheel.Group()}
-	api := admin.New(admin.Options{Registry: hooks, Diverted: diverted, Jobs: bulk, Attempts: past, Records: past, Tester: tester{dispatcher}, Rules: catalog.Rules{Egress: n.Egress, AuthTypes: deliver.AuthTypes()},
+	api := admin.New(admin.Options{Registry: hooks, Diverted: diverted, Breakers: board, Jobs: bulk, Attempts: past, Records: past, Tester: tester{dispatcher}, Rules: catalog.Rules{Egress: n.Egress, AuthTypes: deliver.AuthTypes()},
 		Dialects: n.dialects(hooks, diverted, client), PublicKey: hooks.PublicKey, BootstrapKey: n.AdminKey, Audit: trail, TrustedProxies: n.Proxies, Registerer: metrics, Log: n.Log})
 	ops, err := listen(n.OpsAddr, "--ops-addr", admin.OpsHandler(health.checks, metrics), n.Log)
 	if err != nil {
@@ -209,6 +213,7 @@ func (n node) run(ctx context.Context) error {
 	background.Go(func() error { dispatcher.Run(base); return nil })
 	background.Go(func() error { coalescer.Run(base); return nil })
 	background.Go(func() error { announcer.Run(base); return nil })
+	background.Go(func() error { board.Run(base, dispatcher); return nil })
 	background.Go(func() error { live.run(base); return nil })
 	background.Go(func() error { recent.Run(base); return nil })
 	watch := newRedisWatch(n.Redis, n.Log, metrics)
