@@ -115,7 +115,7 @@ func TestBreaker_AdviceLeavesForcedOnesAndProbesAlone(t *testing.T) {
 		try(t, b, Alive)
 		b.ForceOpen()
 		b.Advise(Advice{To: Closed})
-		refuse(t, b, 10*time.Minute)
+		refuse(t, b, forcedRecheck)
 		b.Reset()
 		tryN(t, b, 5, Failed)
 		pass(10 * time.Second)

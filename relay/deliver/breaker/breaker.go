@@ -203,8 +203,8 @@ func (b *Breaker) Wait() time.Duration {
 func (b *Breaker) wait(now time.Time) time.Duration {
 	switch {
 	case b.forced == Open:
-		// Only an operator ends it, so there is no time to give; asking again this often is cheap.
-		return b.settings.OpenMax
+		// Only an operator ends it, so there is no time to give.
+		return min(forcedRecheck, b.settings.OpenMax)
 	case b.state == Open:
 		return max(b.until.Sub(now), 0)
 	case b.state == HalfOpen && b.probe.underway && now.Sub(b.probe.since) < ProbeLease:

@@ -17,7 +17,7 @@ func TestBreaker_ForceOpen(t *testing.T) {
 		forced := b.State()
 		require.Equal(t, Snapshot{State: Open, Since: time.Now(), Reason: ReasonForced, Forced: Open}, forced)
 		for range 3 {
-			refuse(t, b, 10*time.Minute)
+			refuse(t, b, forcedRecheck)
 			require.Zero(t, b.Concurrency(8))
 			pass(24 * time.Hour)
 		}
@@ -34,7 +34,7 @@ func TestBreaker_ForceOpenDuringAProbe(t *testing.T) {
 		require.True(t, ok)
 		b.ForceOpen()
 		probe(Alive)
-		refuse(t, b, 10*time.Minute)
+		refuse(t, b, forcedRecheck)
 		b.ForceClosed()
 		try(t, b, Alive)
 	})
@@ -92,7 +92,7 @@ func TestBreaker_ForceClosed(t *testing.T) {
 			require.True(t, b.Wait() == 0)
 			b.ForceOpen()
 			require.Equal(t, Open, b.State().Forced)
-			refuse(t, b, 10*time.Minute)
+			refuse(t, b, forcedRecheck)
 		})
 	})
 }

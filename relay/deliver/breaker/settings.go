@@ -34,6 +34,9 @@ const (
 	// forgottenAfter is how long after its probe was due an open breaker is kept although nobody asks for the probe:
 	// longer than the hour between two retries that a schedule may have.
 	forgottenAfter = 2 * time.Hour
+	// forcedRecheck is when to ask again while an operator keeps the breaker open: a delivery that waits is written anew
+	// as often, and comes that much after the operator's next decision.
+	forcedRecheck = 2 * time.Minute
 	// probePoll is the advice to whoever asks while a probe is under way: most answers take less.
 	probePoll = time.Second
 )
