@@ -156,7 +156,7 @@ func answering(t *testing.T, status int, header ...string) *httptest.Server {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		for i := 0; i+1 < len(header); i += 2 {
-			w.Header().Set(header[i], header[i+1])
+			w.Header().Add(header[i], header[i+1])
 		}
 		w.WriteHeader(status)
 	}))

@@ -40,6 +40,9 @@ func (d *Dispatcher) sweep(now time.Time) {
 func (d *Dispatcher) sweepLane(l *lane, p pressure, now time.Time) (aged []*Task, waits []time.Duration, idle bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.queues[Fresh].len()+l.queues[Backlog].len() == 0 {
+		return nil, nil, l.idle(now)
+	}
 	base := max(l.drainTime(now), d.o.SmallestDelay)
 	if blocked := l.blocked(now); blocked > 0 {
 		// Opened by an operator or by advice; what the lane's own attempts block, they hand off at once.
