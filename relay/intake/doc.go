@@ -36,6 +36,10 @@
 //     under way get DrainTimeout, then are cancelled and handed off as well; then the ledger is sealed and the marks
 //     are committed. What was acknowledged is therefore below the committed offset.
 //
+// An attempt that hangs holds back the commit of its partition until its own timeout, and nothing else: what settles
+// above it leaves the window, and is kept in the ledger as 64 bytes a record, a million of them with the default window.
+// A crash in that time reads all of them again.
+//
 // Hand-offs of a drain wait for room in the producer's buffer, the drain does not wait for them: what is not handed
 // off in its time is read again.
 //

@@ -54,15 +54,20 @@ type intakeMetrics struct {
 	matched  prometheus.Counter
 }
 
-// NewIntake returns an intake that does nothing until Run. window is the one that the dispatcher asks whether it is
-// contended.
-func NewIntake(o Options, window *Window) (*Intake, error) {
-	in := &Intake{o: o, window: window, metrics: intakeMetrics{
+func newIntakeMetrics(reg prometheus.Registerer) intakeMetrics {
+	m := intakeMetrics{
 		events:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "relay_events_total", Help: "Records read, by what they were: event, tombstone or rejected."}, []string{"kind"}),
 		unlisted: prometheus.NewCounter(prometheus.CounterOpts{Name: "relay_events_unlisted_total", Help: "Events of a type that the catalog does not list."}),
 		matched:  prometheus.NewCounter(prometheus.CounterOpts{Name: "relay_matches_total", Help: "Deliveries made of events."}),
-	}}
-	o.Registerer.MustRegister(in.metrics.events, in.metrics.unlisted, in.metrics.matched)
+	}
+	reg.MustRegister(m.events, m.unlisted, m.matched)
+	return m
+}
+
+// NewIntake returns an intake that does nothing until Run. window is the one that the dispatcher asks whether it is
+// contended.
+func NewIntake(o Options, window *Window) (*Intake, error) {
+	in := &Intake{o: o, window: window, metrics: newIntakeMetrics(o.Registerer)}
 	g := o.Group
 	g.Window = window
 	g.Work = in.work

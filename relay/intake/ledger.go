@@ -25,17 +25,18 @@ type Ledger struct {
 	changed chan struct{} // nil while nobody waits
 }
 
-// Entry is one record in a ledger. It is resolved when as many references were settled as were held.
+// Entry is one record in a ledger. It is resolved when as many references were settled as were held. It is small: while
+// an attempt hangs, hundreds of thousands may stand resolved above it.
 type Entry struct {
 	ledger   *Ledger
+	next     *Entry
 	offset   int64
-	epoch    int32 // of the partition's leader, as the record came with
 	bytes    int64
 	refs     int
+	epoch    int32 // of the leader, which a mark needs
 	resolved bool
 	// abandoned entries stay unresolved for good; no drain waits for them.
 	abandoned bool
-	next      *Entry
 }
 
 // newLedger marks through mark, which must only remember the offset (kgo's MarkCommitRecords) and not the record.
@@ -43,12 +44,13 @@ func newLedger(w *Window, mark func(*kgo.Record)) *Ledger {
 	return &Ledger{window: w, mark: mark}
 }
 
-// Track adds a record with one reference, held by the caller. Offsets must rise. Its size stays in the window until
-// the entry is resolved, the record itself until the prefix has passed it. After Seal it is only an entry to settle.
+// Track adds a record with one reference, held by the caller. Offsets must rise. It stays in the window until the
+// entry is resolved, and as a finished one until the prefix has passed it. After Seal it is only an entry to settle.
 func (l *Ledger) Track(rec *kgo.Record) *Entry {
 	e := &Entry{ledger: l, offset: rec.Offset, epoch: rec.LeaderEpoch, bytes: recordBytes(rec), refs: 1}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.marked.Topic, l.marked.Partition = rec.Topic, rec.Partition
 	if l.sealed { // lost between the inbox and here: the window must not count it for ever
 		l.window.remove(1, e.bytes)
 		return e
@@ -56,7 +58,6 @@ func (l *Ledger) Track(rec *kgo.Record) *Entry {
 	if l.tail != nil && rec.Offset <= l.tail.offset {
 		panic(fmt.Sprintf("intake: %s/%d: offset %d tracked after %d", rec.Topic, rec.Partition, rec.Offset, l.tail.offset))
 	}
-	l.marked.Topic, l.marked.Partition = rec.Topic, rec.Partition
 	if l.tail == nil {
 		l.head = e
 	} else {
@@ -102,7 +103,7 @@ func (e *Entry) Settle() {
 	if l.head == nil {
 		l.tail = nil
 	}
-	l.window.remove(records, e.bytes)
+	l.window.settle(e.bytes, 1-records)
 	if last != nil {
 		l.marked.Offset, l.marked.LeaderEpoch = last.offset, last.epoch
 		l.mark(&l.marked)
@@ -134,17 +135,19 @@ func (l *Ledger) Seal() int {
 	}
 	l.sealed = true
 	var (
-		records int
-		bytes   int64
+		records, finished int
+		bytes             int64
 	)
 	for e := l.head; e != nil; e = e.next {
-		records++
-		if !e.resolved {
-			bytes += e.bytes
+		if e.resolved {
+			finished++
+			continue
 		}
+		records++
+		bytes += e.bytes
 	}
 	l.head, l.tail = nil, nil
-	l.window.remove(records, bytes)
+	l.window.change(records, bytes, -finished)
 	return l.open
 }
 

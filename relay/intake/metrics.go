@@ -26,6 +26,7 @@ func newGroupMetrics(g *Group, name string, reg prometheus.Registerer) *groupMet
 		gauge("relay_partitions_assigned", "Partitions that this member has.", func() float64 { return float64(g.Assigned()) }),
 		gauge("relay_partitions_halted", "Partitions that stopped with an alarm; each needs an operator.", func() float64 { return float64(len(g.Halted())) }),
 		gauge("relay_window_records", "Records read and not settled.", func() float64 { return float64(g.o.Window.Usage().Records) }),
+		gauge("relay_window_finished_records", "Records settled above one of their partition that is not.", func() float64 { return float64(g.o.Window.Usage().Finished) }),
 		gauge("relay_window_bytes", "Bytes of the records read and not settled.", func() float64 { return float64(g.o.Window.Usage().Bytes) }),
 		gauge("relay_window_deliveries", "Deliveries made and not settled.", func() float64 { return float64(g.o.Window.Usage().Deliveries) }),
 	)

@@ -108,3 +108,33 @@ func TestLedger_TrackAfterSealLeavesTheWindow(t *testing.T) {
 	require.Zero(t, w.Usage())
 	require.EqualValues(t, -1, m.last())
 }
+
+// TestWindow_FinishedRecordsHaveABoundOfTheirOwn: what is settled above an attempt that hangs leaves the window to
+// others, up to a bound.
+func TestWindow_FinishedRecordsHaveABoundOfTheirOwn(t *testing.T) {
+	w := NewWindow(Limits{Records: 4, Bytes: 1 << 20, Deliveries: 1, Finished: 6})
+	l := newLedger(w, func(*kgo.Record) {})
+	w.add(1, 10)
+	hung := l.Track(record(0))
+	for offset := range int64(5) {
+		w.add(1, 10)
+		l.Track(record(1 + offset)).Settle()
+		require.False(t, w.Full(), "offset %d", offset)
+	}
+	w.add(1, 10)
+	l.Track(record(6)).Settle()
+	require.True(t, w.Full(), "bounded all the same")
+	require.True(t, w.Contended())
+	require.Equal(t, Limits{Records: 1, Finished: 6, Bytes: 10}, w.Usage())
+	hung.Settle()
+	require.False(t, w.Full())
+	require.Zero(t, w.Usage())
+	<-w.Low()
+	require.Equal(t, 100*10_000, NewWindow(DefaultLimits).limits.Finished)
+
+	w.add(2, 20)
+	l.Track(record(7))
+	l.Track(record(8)).Settle()
+	require.Equal(t, 1, l.Seal())
+	require.Zero(t, w.Usage(), "gone with the assignment")
+}
