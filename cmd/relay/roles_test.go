@@ -64,7 +64,7 @@ func TestRolesApart(t *testing.T) {
 	healthy.Store(true)
 	_, err = control.api.call(t.Context(), http.MethodPost, "/v1/webhooks/apart/diverted/"+listed.Items[0].DeliveryID+"/resend", nil, nil)
 	require.NoError(t, err)
-	require.Equal(t, "/ first #2", receive(t, arrived, f))
+	require.Equal(t, "/ first #2", nextRequest(t, arrived, f))
 
 	// The other process acts on a change within a second: what it reads after that goes where the webhook now points.
 	_, err = control.api.call(t.Context(), http.MethodPatch, "/v1/webhooks/apart", map[string]any{"url": receiver.URL + "/moved"}, nil)
@@ -73,13 +73,13 @@ func TestRolesApart(t *testing.T) {
 	for n, path := 0, ""; path != "/moved"; n++ {
 		require.Less(t, time.Since(changed), 5*time.Second, "deliveries still go to the former address")
 		publish(fmt.Sprintf("later-%d", n))
-		path, _, _ = strings.Cut(receive(t, arrived, f), " ")
+		path, _, _ = strings.Cut(nextRequest(t, arrived, f), " ")
 	}
 	control.stop(t, f)
 	data.stop(t, f)
 }
 
-func receive(t *testing.T, arrived <-chan string, f *fleet) string {
+func nextRequest(t *testing.T, arrived <-chan string, f *fleet) string {
 	t.Helper()
 	select {
 	case what := <-arrived:

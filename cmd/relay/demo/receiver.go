@@ -85,9 +85,12 @@ func (r *Receiver) Close() error {
 	return err
 }
 
+// Verifier checks a request: who sent it, and that it is as the platform's page documents it.
+type Verifier func(ctx context.Context, header http.Header, body []byte) error
+
 // Expect announces a path and the secret (whsec_…) that its requests are signed with, as Standard Webhooks say.
 func (r *Receiver) Expect(path, secret string) error {
-	verify, err := verifyStandard(secret)
+	verify, err := Webhook{}.verifier(secret, nil)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
