@@ -52,6 +52,7 @@ type fleet struct {
 	domains []string // topics, one for each domain
 	group   string
 	timeout time.Duration // of the webhooks that register makes
+	env     []string      // of the relays, besides what start sets
 	logs    lockedBuffer
 }
 
@@ -129,7 +130,7 @@ func (f *fleet) start(t *testing.T, instance string, extra ...string) *relayProc
 		"--admin-addr", adminAddr, "--ops-addr", opsAddr, "--from", "earliest", "--retry-delays", strings.Join(delays, ","),
 		"--topic-partitions", fmt.Sprint(f.topics.Partitions), "--event-max-bytes", "1MiB", "--allow-http", "--allow-networks", "127.0.0.0/8", "--log-level", "warn"}, extra...)
 	cmd := exec.Command(os.Args[0]) //nolint:gosec // the test binary itself
-	cmd.Env = append(ownEnv(), "TEST_RUN_RELAY="+strings.Join(args, "\n"), "RELAY_ADMIN_KEY=test-admin-key-0123456789")
+	cmd.Env = append(append(ownEnv(), f.env...), "TEST_RUN_RELAY="+strings.Join(args, "\n"), "RELAY_ADMIN_KEY=test-admin-key-0123456789")
 	if !slices.Contains(extra, "--master-key-file") {
 		cmd.Env = append(cmd.Env, "RELAY_MASTER_KEY=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
 	}
