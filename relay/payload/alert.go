@@ -72,8 +72,8 @@ func composeFailure(m *Message, a *attempt) {
 }
 
 // composeSuspended builds the event of a suspension in Socotra's envelope: {"id","timestamp","data","transactionId",
-// "type","username"} with the data {"event","integrationName","webhookName"}, of which the first two are left out when
-// no delivery led to the suspension, or when the webhook has an endpoint of its own.
+// "type","username"} with the data {"event","integrationName","webhookName"}. Its page requires all of them, so that the
+// first is empty when no delivery led to the suspension, and the second when the webhook has an endpoint of its own.
 func composeSuspended(m *Message, a *attempt) {
 	id := a.eventID()
 	b := append(m.body[:0], `{"id":`...)
@@ -82,12 +82,8 @@ func composeSuspended(m *Message, a *attempt) {
 	b = strconv.AppendInt(b, a.Event.Time.UnixMilli(), 10)
 	b = append(b, `","data":{"webhookName":`...)
 	b = appendString(b, a.Alert.Webhook)
-	if a.Alert.EventType != "" {
-		b = appendField(b, "event", a.Alert.EventType)
-	}
-	if a.Alert.Integration != "" {
-		b = appendField(b, "integrationName", a.Alert.Integration)
-	}
+	b = appendField(b, "event", a.Alert.EventType)
+	b = appendField(b, "integrationName", a.Alert.Integration)
 	b = append(b, '}')
 	b = appendField(b, "transactionId", cmp.Or(a.Event.TransactionID, id))
 	b = appendField(b, "type", relay.SuspendedEventType)

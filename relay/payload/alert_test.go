@@ -12,6 +12,7 @@ import (
 
 	"eventrelay/catalog"
 	"eventrelay/relay"
+	"eventrelay/relay/payload/receive"
 )
 
 func failureAlert(ev *catalog.Event, alert relay.Alert) *relay.Delivery {
@@ -56,8 +57,8 @@ func TestAlert_SuspendedEvent(t *testing.T) {
 	ev := event(`{}`)
 	for name, tt := range map[string]struct{ alert, data string }{
 		"by a delivery":   {`{"webhook":"claims","eventType":"claim.open","integration":"crm"}`, `{"webhookName":"claims","event":"claim.open","integrationName":"crm"}`},
-		"by an operator":  {`{"webhook":"claims","integration":"crm"}`, `{"webhookName":"claims","integrationName":"crm"}`},
-		"inline endpoint": {`{"webhook":"claims"}`, `{"webhookName":"claims"}`},
+		"by an operator":  {`{"webhook":"claims","integration":"crm"}`, `{"webhookName":"claims","event":"","integrationName":"crm"}`},
+		"inline endpoint": {`{"webhook":"claims"}`, `{"webhookName":"claims","event":"","integrationName":""}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			alert := relay.Alert{Kind: relay.AlertSuspended}
@@ -66,6 +67,8 @@ func TestAlert_SuspendedEvent(t *testing.T) {
 			require.JSONEq(t, `{"id":"evt_1","timestamp":"1772368496000","data":`+tt.data+`,"transactionId":"evt_1","type":"webhook.suspended","username":""}`, string(m.Body))
 			require.Equal(t, relay.SuspendedEventType, m.received().Get(headerEventType))
 			require.Empty(t, m.received().Get(headerAlertCount))
+			_, err := receive.OpenSuspended(json.RawMessage(tt.data))
+			require.NoError(t, err, "as the page documents it")
 		})
 	}
 	require.Equal(t, "debt.paid", ev.Type, "the event is shared and stays as it is")

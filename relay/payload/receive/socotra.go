@@ -17,7 +17,8 @@ type FailureMessage struct {
 	EventData      json.RawMessage
 }
 
-// Suspended is the data of the event webhook.suspended, which an alert integration gets too.
+// Suspended is the data of the event webhook.suspended, which an alert integration gets too. Event is empty when it was an
+// operator who suspended the webhook, IntegrationName when the webhook has an endpoint of its own.
 type Suspended struct {
 	Event, IntegrationName, WebhookName string
 }
@@ -68,7 +69,7 @@ func openFailureMessage(header http.Header, body []byte) (Event, error) {
 
 // OpenSuspended reads the data of the event webhook.suspended.
 func OpenSuspended(data json.RawMessage) (Suspended, error) {
-	got, err := read(data, members{"event": text, "integrationName": textOrEmpty, "webhookName": text})
+	got, err := read(data, members{"event": textOrEmpty, "integrationName": textOrEmpty, "webhookName": text})
 	if err != nil {
 		return Suspended{}, fmt.Errorf("not as documented: %w", err)
 	}
