@@ -162,21 +162,35 @@ func (c *publishCmd) records(stdin io.Reader, now time.Time) ([]publishRecord, e
 // fromSample is a sample record of a platform, or the catalog's sample data of the type as a CloudEvent.
 func (c *publishCmd) fromSample(now time.Time) ([]publishRecord, error) {
 	from := "--sample " + c.Sample
-	if sample, ok := events.ByType(c.Sample); ok {
+	known, ok := sampledType(c.Sample)
+	if !ok {
+		return nil, fmt.Errorf("%s: no such event type in the catalog: publish it with --type, --topic and --data", from)
+	}
+	if sample, ok := events.ByType(known.Name); ok {
 		rec := &kgo.Record{Topic: sample.Domain, Value: events.Fresh(sample, c.eventID(), now)}
 		// Of equal headers intake takes the first, so that the flags win.
 		rec.Headers = append(c.headers(), sample.Headers...)
 		return []publishRecord{{record: rec, from: from}}, nil
-	}
-	known, ok := catalog.LookupEventType(c.Sample)
-	if !ok {
-		return nil, fmt.Errorf("%s: no such event type in the catalog: publish it with --type, --topic and --data", from)
 	}
 	data := []byte(known.Sample)
 	if len(data) == 0 {
 		data = []byte("{}")
 	}
 	return []publishRecord{{record: c.cloudEvent(known.Name, data, now), from: from}}, nil
+}
+
+// sampledType finds the type of a sample; the newest version of it where the name has none and the type has.
+func sampledType(name string) (catalog.EventType, bool) {
+	found, ok := catalog.LookupEventType(name)
+	if ok {
+		return found, true
+	}
+	for _, t := range catalog.EventTypes() {
+		if base, versioned := catalog.VersionBase(t.Name); versioned && base == name {
+			found, ok = t, true // listed by version
+		}
+	}
+	return found, ok
 }
 
 // fromFlags is one CloudEvent in binary mode.
