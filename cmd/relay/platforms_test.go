@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 
@@ -305,27 +304,23 @@ func (p *platformTest) renameOcelot() {
 func (p *platformTest) resendSocotra() {
 	p.t.Helper()
 	const path = "/socotra/webhooks/claims/diverted"
-	var page struct {
+	type listing struct {
 		WebhookName string           `json:"webhookName"`
 		Events      []map[string]any `json:"events"`
 	}
-	p.call(http.MethodGet, path+"?limit=1&offset=1", "", &page)
-	require.Equal(p.t, "claims", page.WebhookName)
-	require.Len(p.t, page.Events, 1)
-	p.call(http.MethodGet, path, "", &page)
-	require.Len(p.t, page.Events, 2)
-	for _, event := range page.Events {
-		username := any("alice.lee")
-		if strings.Contains(event["eventId"].(string), "cloud") {
-			username = nil
+	var one, all listing
+	p.call(http.MethodGet, path+"?limit=1&offset=1", "", &one)
+	p.call(http.MethodGet, path, "", &all)
+	require.Equal(p.t, "claims", all.WebhookName)
+	require.Len(p.t, all.Events, 2)
+	require.Equal(p.t, listing{"claims", all.Events[1:]}, one)
+	for _, event := range all.Events {
+		want := map[string]any{"eventType": "claim.open", "timestamp": "1772368496848", "data": map[string]any{"claimLocator": "100012476", "reserve": 1184.2},
+			"eventId": "p3-cloud-socotra", "transactionId": "tx-p3"}
+		if event["eventId"] != want["eventId"] {
+			want["eventId"], want["username"] = "p3-own-socotra", "alice.lee"
 		}
-		require.Equal(p.t, map[string]any{
-			"eventType": "claim.open", "timestamp": "1772368496848", "data": map[string]any{"claimLocator": "100012476", "reserve": 1184.2},
-			"eventId": event["eventId"], "transactionId": "tx-p3", "username": username,
-		}, map[string]any{
-			"eventType": event["eventType"], "timestamp": event["timestamp"], "data": event["data"],
-			"eventId": event["eventId"], "transactionId": event["transactionId"], "username": event["username"],
-		})
+		require.Equal(p.t, want, event)
 	}
 	status, err := p.p.api.call(p.t.Context(), http.MethodPost, path+"/tx-nothing/resend", nil, nil)
 	require.Error(p.t, err)
