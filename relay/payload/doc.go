@@ -40,5 +40,5 @@
 // Read encoding.go first (the table and the order of work), then message.go and header.go (what every request
 // carries), standard.go (the simplest format), signature.go, cloudevents.go, cloudevents_binary.go and raw.go; then
 // members.go and eventtime.go, which the platforms' formats share, and ophelos.go, socotra.go, donutwork.go, ocelot.go
-// and receeve.go.
+// and receeve.go. Package receive beside it is what receivers do, and shares no code with this one.
 package payload
