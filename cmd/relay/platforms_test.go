@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -115,10 +114,6 @@ func (p *platformTest) round(name string, arrivals int) {
 			}
 		}
 	}
-}
-
-func basicAuth(user, password string) string {
-	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
 }
 
 // subscribe makes a webhook on each platform by the request that its page documents, and tells the receiver what the answer
