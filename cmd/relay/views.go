@@ -108,7 +108,9 @@ func (h *health) checks() []admin.Check {
 	}
 	if h.relay {
 		halted := append(h.intake.Halted(), h.retry.Halted()...)
-		list = append(list, check("partitions", len(halted) == 0, "an operator to look at halted partitions: "+strings.Join(halted, "; ")))
+		refused := append(h.intake.Refused(), h.retry.Refused()...)
+		list = append(list, check("consumer_groups", len(refused) == 0, "Kafka to let this instance read and commit: "+strings.Join(refused, "; ")),
+			check("partitions", len(halted) == 0, "an operator to look at halted partitions: "+strings.Join(halted, "; ")))
 	}
 	return list
 }

@@ -45,6 +45,7 @@ type Assignment struct {
 	held    int64         // bytes in the inbox
 	arrived chan struct{} // capacity 1: the inbox is not empty
 	paused  bool
+	heard   bool // a record has arrived
 	ended   bool // revoked, lost or stopping: no pause and no record is accepted any more
 }
 
@@ -78,6 +79,7 @@ func (a *Assignment) put(records []*kgo.Record) (pause bool) {
 	if a.ended {
 		return false
 	}
+	a.heard = true
 	if !a.bounds.Waiting {
 		a.window.add(len(records), bytes)
 	}
@@ -105,6 +107,20 @@ func (a *Assignment) mayResume() bool {
 	}
 	a.paused = false
 	return true
+}
+
+// isPaused reports whether the assignment itself has paused its partition.
+func (a *Assignment) isPaused() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.paused
+}
+
+// silent reports that nothing has arrived so far.
+func (a *Assignment) silent() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return !a.heard
 }
 
 // hasRoom reports that the inbox is at most half full. Callers hold mu.

@@ -16,8 +16,10 @@
 //   - The gate goroutine resumes paused partitions: when the window drops below its low-water mark, when a worker has
 //     emptied half of an inbox, and once a second in any case, so that a lost wake-up cannot leave a partition paused.
 //     Pausing, resuming and halting happen inside the group's mutex, so that the client and the assignment agree.
-//   - A halted partition (its records are gone, or the client would go on somewhere else) is paused and what still
-//     arrives for it is ignored, until it is assigned anew.
+//   - A halted partition (its records are gone or damaged, or the client would go on somewhere else) is paused and what
+//     still arrives for it is ignored, until it is assigned anew.
+//   - A refused partition (Kafka does not let it be read, or its offset be fetched) is paused for a second at a time and
+//     shows in readiness. Where the client gave it up, the gate ends the session and Run joins the group anew.
 //   - An Assignment is one assignment of one partition to this member and is never reused: a partition that comes
 //     back gets a new one. Its mutex guards inbox, pause state and the revoked flag.
 //   - Its Ledger has the entries of what was taken from the inbox. The ledger's mutex guards entries and its own
@@ -46,5 +48,5 @@
 // Lost partitions (the member was fenced) are sealed at once; nothing is committed or handed off for them, because
 // another member has read them already.
 //
-// Read window.go, ledger.go, assignment.go, group.go, rebalance.go, then intake.go.
+// Read window.go, ledger.go, assignment.go, group.go, refusal.go, rebalance.go, then intake.go.
 package intake

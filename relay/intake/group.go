@@ -85,11 +85,12 @@ type Group struct {
 	o       GroupOptions
 	metrics *groupMetrics
 
-	mu       sync.Mutex // guards assigned and halted
+	mu       sync.Mutex // guards assigned, halted and refused
 	assigned map[partition]*Assignment
-	halted   map[partition]error // partitions that stopped with an alarm, see halts
-	roomy    chan struct{}       // capacity 1: a paused partition's inbox has room
-	workers  sync.WaitGroup      // workers of assignments, and hand-offs of drains
+	halted   map[partition]error    // partitions that stopped with an alarm, see halts
+	refused  map[partition]*refusal // partitions that are not read at present, and why
+	roomy    chan struct{}          // capacity 1: a paused partition's inbox has room
+	workers  sync.WaitGroup         // workers of assignments, and hand-offs of drains
 
 	commitLogged atomic.Int64 // Unix ns of the last log line about a failed commit
 }
@@ -114,7 +115,7 @@ func NewGroup(o GroupOptions) (*Group, error) {
 		return nil, fmt.Errorf("drain timeout %s: must be below %s, so that a rebalance never waits longer than its timeout of %s",
 			o.DrainTimeout, rebalanceTimeout-commitTimeout, rebalanceTimeout)
 	}
-	g := &Group{o: o, assigned: map[partition]*Assignment{}, halted: map[partition]error{}, roomy: make(chan struct{}, 1)}
+	g := &Group{o: o, assigned: map[partition]*Assignment{}, halted: map[partition]error{}, refused: map[partition]*refusal{}, roomy: make(chan struct{}, 1)}
 	g.metrics = newGroupMetrics(g, o.Name, o.Registerer)
 	return g, nil
 }
@@ -164,17 +165,33 @@ func (g *Group) join() (*kgo.Client, error) {
 // Run polls until ctx ends, then drains: what finished is committed, what did not is handed off. It owns every
 // goroutine of the group and waits for them.
 func (g *Group) Run(ctx context.Context) error {
+	for {
+		err := g.session(ctx)
+		if !errors.Is(err, errRejoin) {
+			return err
+		}
+		g.o.Log.Warn("group_rejoins", "group", g.o.Group, "hint", "a partition was assigned and could not be read; it is taken up anew")
+	}
+}
+
+// session is one membership, from join to leave. It ends with errRejoin when another one has to follow.
+func (g *Group) session(ctx context.Context) error {
 	client, err := g.join()
 	if err != nil {
 		return err
 	}
-	loops, stopLoops := context.WithCancel(ctx)
+	polling, leave := context.WithCancelCause(ctx)
+	defer leave(nil)
+	loops, stopLoops := context.WithCancel(polling)
 	var running sync.WaitGroup
-	running.Go(func() { g.resumeLoop(loops, client) })
+	running.Go(func() { g.resumeLoop(loops, client, leave) })
 	if g.o.Each != nil {
 		running.Go(func() { g.eachLoop(loops, client) })
 	}
-	err = g.pollLoop(ctx, client)
+	err = g.pollLoop(polling, client)
+	if err == nil && ctx.Err() == nil {
+		err = context.Cause(polling)
+	}
 	stopLoops()
 	running.Wait()
 
@@ -220,13 +237,15 @@ func (g *Group) accept(client *kgo.Client, p kgo.FetchTopicPartition) {
 		g.o.Log.Error("records_without_assignment", "topic", p.Topic, "partition", p.Partition)
 		return
 	}
+	delete(g.refused, key) // what arrives was not refused
 	if a.put(p.Records) {
 		client.PauseFetchPartitions(map[string][]int32{p.Topic: {p.Partition}})
 	}
 }
 
-// resumeLoop is the gate: the only one that resumes partitions of living assignments, apart from their end.
-func (g *Group) resumeLoop(ctx context.Context, client *kgo.Client) {
+// resumeLoop is the gate: the only one that resumes partitions of living assignments, apart from their end. It calls
+// leave when the group has to be joined anew.
+func (g *Group) resumeLoop(ctx context.Context, client *kgo.Client, leave context.CancelCauseFunc) {
 	gate := time.NewTicker(gateEvery)
 	defer gate.Stop()
 	for {
@@ -238,9 +257,9 @@ func (g *Group) resumeLoop(ctx context.Context, client *kgo.Client) {
 		case <-gate.C:
 		}
 		g.mu.Lock()
-		resumed := map[string][]int32{}
+		resumed, rejoin := g.readmit(time.Now())
 		for p, a := range g.assigned {
-			if g.halted[p] == nil && a.mayResume() {
+			if r := g.refused[p]; g.halted[p] == nil && (r == nil || !r.held) && a.mayResume() {
 				resumed[p.topic] = append(resumed[p.topic], p.num)
 			}
 		}
@@ -248,6 +267,9 @@ func (g *Group) resumeLoop(ctx context.Context, client *kgo.Client) {
 			client.ResumeFetchPartitions(resumed)
 		}
 		g.mu.Unlock()
+		if rejoin {
+			leave(errRejoin)
+		}
 	}
 }
 
@@ -268,7 +290,7 @@ func (g *Group) eachLoop(ctx context.Context, client *kgo.Client) {
 
 // onCommit sees the outcome of each periodic commit. One that failed is repeated with the next; what it stands for
 // is not lost, only read again after a crash.
-func (g *Group) onCommit(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
+func (g *Group) onCommit(client *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
 	if err == nil {
 		err = commitError(resp)
 	}
@@ -276,6 +298,7 @@ func (g *Group) onCommit(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.
 		return
 	}
 	g.metrics.commitErrors.Inc()
+	g.refuseCommit(client, err)
 	last, now := g.commitLogged.Load(), time.Now().UnixNano()
 	if now-last > int64(commitLogEvery) && g.commitLogged.CompareAndSwap(last, now) {
 		g.o.Log.Warn("commit_failed", "group", g.o.Group, "err", err, "hint", "it is repeated every second; after a crash, what finished since the last commit is read again")
@@ -291,27 +314,6 @@ func commitError(resp *kmsg.OffsetCommitResponse) error {
 		}
 	}
 	return nil
-}
-
-func (g *Group) onFetchError(client *kgo.Client, topic string, num int32, err error) {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return
-	}
-	g.metrics.fetchErrors.Inc()
-	if !halts(err) {
-		g.o.Log.Warn("fetch_failed", "group", g.o.Group, "topic", topic, "partition", num, "err", err)
-		return
-	}
-	g.mu.Lock()
-	known := g.halted[partition{topic, num}] != nil
-	g.halted[partition{topic, num}] = err
-	// The client goes on after some of these, from another offset, and repeats others with each fetch.
-	client.PauseFetchPartitions(map[string][]int32{topic: {num}})
-	g.mu.Unlock()
-	if !known {
-		g.o.Log.Error("partition_halted", "group", g.o.Group, "topic", topic, "partition", num, "err", err,
-			"hint", "records may have been deleted before they were relayed; inspect the topic, set the group's offset by hand, then restart")
-	}
 }
 
 // Halted lists partitions that stopped with an alarm.

@@ -67,7 +67,7 @@ func TestGroup_ResumesAsTheInboxDrains(t *testing.T) {
 // TestGroup_FailedCommitsAreRepeated: whatever the coordinator says, the marks are committed once it can.
 func TestGroup_FailedCommitsAreRepeated(t *testing.T) {
 	t.Parallel()
-	for _, refusal := range []*kerr.Error{kerr.RebalanceInProgress, kerr.CoordinatorNotAvailable, kerr.CoordinatorLoadInProgress} {
+	for _, refusal := range []*kerr.Error{kerr.RebalanceInProgress, kerr.CoordinatorNotAvailable, kerr.CoordinatorLoadInProgress, kerr.IllegalGeneration} {
 		t.Run(refusal.Message, func(t *testing.T) {
 			t.Parallel()
 			cluster, opts, client := kafka(t, 1)

@@ -25,10 +25,10 @@ const (
 )
 
 // kafka starts an embedded broker with one topic of the given partitions.
-func kafka(t *testing.T, partitions int32) (*kfake.Cluster, []kgo.Opt, *kgo.Client) {
+func kafka(t *testing.T, partitions int32, extra ...kfake.Opt) (*kfake.Cluster, []kgo.Opt, *kgo.Client) {
 	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, "debt"),
-		kfake.BrokerConfigs(map[string]string{"group.min.session.timeout.ms": "100", "group.initial.rebalance.delay.ms": "0"}))
+	c, err := kfake.NewCluster(append(extra, kfake.NumBrokers(1), kfake.SeedTopics(partitions, "debt"),
+		kfake.BrokerConfigs(map[string]string{"group.min.session.timeout.ms": "100", "group.initial.rebalance.delay.ms": "0"}))...)
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
 	opts := []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner())}

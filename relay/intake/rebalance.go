@@ -19,6 +19,7 @@ func (g *Group) onAssigned(ctx context.Context, client *kgo.Client, assigned map
 		for _, num := range nums {
 			p := partition{topic, num}
 			delete(g.halted, p)
+			delete(g.refused, p)
 			actx, cancel := context.WithCancelCause(context.WithoutCancel(ctx)) // the callback's context ends with the client, ours with the assignment
 			attempts, abort := context.WithCancelCause(context.WithoutCancel(ctx))
 			a := &Assignment{

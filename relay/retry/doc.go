@@ -14,10 +14,11 @@
 //
 // # Owners, and what a crash leaves
 //
-// Each assignment of a retry partition has one worker (intake.Group). It holds the head until due by the monotonic
-// clock, looking again every few seconds, so that neither a clock that jumps nor a lost timer strands a partition;
-// it ends with the assignment. While it waits the partition pauses by its full inbox, and that pause belongs to the
-// assignment too.
+// Each assignment of a retry partition has one worker (intake.Group). It holds the head until due, looking again every
+// few seconds, and ends with the assignment. The time is that of a clock whose jumps are spread out (clock.go), and no
+// wait is longer than its delay by the monotonic clock: neither a clock that is set nor a lost timer makes a partition
+// due at once or strands it. While the worker waits the partition pauses by its full inbox, and that pause belongs to
+// the assignment too.
 //
 // A record stays uncommitted until what follows it is durable: the next hop, the postponement, or the settlement of
 // the delivery. A crash repeats the hop or the attempt. What lies below the committed offset is trimmed

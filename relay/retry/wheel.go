@@ -50,6 +50,7 @@ type Wheel struct {
 	o          Options
 	group      *intake.Group
 	dispatcher Dispatcher
+	clock      *clock
 	metrics    wheelMetrics
 }
 
@@ -60,7 +61,7 @@ type wheelMetrics struct {
 
 // New returns a wheel that can Enqueue at once. Dispatcher is set by Run, because the dispatcher needs the wheel.
 func New(o Options) (*Wheel, error) {
-	w := &Wheel{o: o, metrics: wheelMetrics{
+	w := &Wheel{o: o, clock: newClock(time.Now), metrics: wheelMetrics{
 		enqueued: prometheus.NewCounter(prometheus.CounterOpts{Name: "relay_retry_enqueued_total", Help: "Deliveries put on the retry wheel."}),
 		hops:     prometheus.NewCounter(prometheus.CounterOpts{Name: "relay_retry_hops_total", Help: "Moves from one delay class to the next."}),
 		due:      prometheus.NewCounter(prometheus.CounterOpts{Name: "relay_retry_due_total", Help: "Deliveries that fell due."}),
@@ -173,47 +174,36 @@ func (w *Wheel) turn(a *intake.Assignment, class time.Duration, rec *kgo.Record,
 		w.o.Reject(rec, "bad_retry_record", entry.Settle)
 		return true
 	}
-	appended := earlier(rec.Timestamp, polled)
-	if !sleep(a.Context(), class, appended) {
+	appended := w.clock.appended(rec.Timestamp, polled)
+	if !w.sleep(a.Context(), class, appended) {
 		return false
 	}
-	left := wait - max(class, time.Since(appended))
+	left := wait - max(class, w.clock.Now().Sub(appended))
 	stay, hops := hop(left, class, w.o.Topics.Delays[0])
 	if hops {
 		w.metrics.hops.Inc()
 		w.write(d, left, entry.Settle)
 		return true
 	}
-	if stay > 0 && !sleep(a.Context(), class+stay, appended) {
+	if stay > 0 && !w.sleep(a.Context(), class+stay, appended) {
 		return false
 	}
 	if !w.registryKnows(a.Context(), d) {
 		return false
 	}
 	w.metrics.due.Inc()
-	w.metrics.late.Observe(max(0, time.Since(appended)-max(wait, class)).Seconds())
+	w.metrics.late.Observe(max(0, w.clock.Now().Sub(appended)-max(wait, class)).Seconds())
 	w.dispatcher.Submit(&deliver.Task{
 		Delivery: d, Share: deliver.Backlog, Owner: a, Context: a.Attempts(), Done: entry.Settle,
 	})
 	return true
 }
 
-// earlier is when a record was appended at the latest: a clock of the broker that is ahead of ours would otherwise
-// make each record of the partition wait in full behind the one before it.
-func earlier(appended, polled time.Time) time.Time {
-	if appended.After(polled) {
-		return polled
-	}
-	return appended
-}
-
-// sleep waits until d has passed since the append, as the wall clock has it, and never longer than d by the
-// monotonic one: a clock that jumped back cannot strand a partition.
-func sleep(ctx context.Context, d time.Duration, appended time.Time) bool {
-	begun := time.Now()
-	for {
-		now := time.Now()
-		left := min(appended.Add(d).Sub(now), d-now.Sub(begun))
+// sleep waits until d has passed since the append, and never longer than d by the monotonic clock: nothing that a clock
+// does can strand a partition.
+func (w *Wheel) sleep(ctx context.Context, d time.Duration, appended time.Time) bool {
+	for begun := time.Now(); ; {
+		left := min(appended.Add(d).Sub(w.clock.Now()), d-time.Since(begun))
 		if left <= 0 {
 			return ctx.Err() == nil
 		}

@@ -57,18 +57,19 @@ func TestHops(t *testing.T) {
 
 func TestSleep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		w := &Wheel{clock: newClock(time.Now)}
 		begun := time.Now()
-		require.True(t, sleep(t.Context(), 10*time.Second, begun.Add(-4*time.Second)))
+		require.True(t, w.sleep(t.Context(), 10*time.Second, begun.Add(-4*time.Second)))
 		require.Equal(t, 6*time.Second, time.Since(begun), "it counts from the append")
 
 		begun = time.Now()
-		require.True(t, sleep(t.Context(), 10*time.Second, begun.Add(time.Hour)), "the broker's clock is an hour ahead")
+		require.True(t, w.sleep(t.Context(), 10*time.Second, begun.Add(time.Hour)), "the broker's clock is an hour ahead")
 		require.Equal(t, 10*time.Second, time.Since(begun), "never longer than the delay by the monotonic clock")
 
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(3*time.Second, cancel)
 		begun = time.Now()
-		require.False(t, sleep(ctx, time.Hour, begun))
+		require.False(t, w.sleep(ctx, time.Hour, begun))
 		require.Equal(t, 3*time.Second, time.Since(begun))
 	})
 }
