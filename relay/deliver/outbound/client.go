@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -70,6 +73,7 @@ type Client struct {
 	life    context.Context // ends with Close
 	end     context.CancelCauseFunc
 	sweeper sync.WaitGroup
+	relief  atomic.Int64 // Unix ns of the latest relieve
 
 	mu      sync.Mutex // guards what follows, and target.used and pool.targets
 	targets map[targetKey]*list.Element
@@ -104,7 +108,8 @@ func New(o Options) *Client {
 	}
 	// The client outlives every attempt's context; this one ends what has none of its own when the client closes.
 	c.life, c.end = context.WithCancelCause(context.Background())
-	c.dialer = newDialer(o.Policy, o.Resolver, &c.sockets)
+	c.sockets.limit = socketLimit(openFiles())
+	c.dialer = newDialer(o.Policy, o.Resolver, &c.sockets, c.relieve)
 	c.metrics = newMetrics(o.Registerer, c)
 	c.sweeper.Go(c.sweepUntilClosed)
 	return c
@@ -275,6 +280,24 @@ func (c *Client) sweepUntilClosed() {
 		case <-c.life.Done():
 			return
 		}
+	}
+}
+
+// relieveEvery bounds how often all pools are gone through for want of sockets.
+const relieveEvery = 100 * time.Millisecond
+
+// relieve closes the idle connections of all pools, so that an endpoint without one can be reached.
+func (c *Client) relieve() {
+	now := time.Now()
+	last := c.relief.Load()
+	if now.UnixNano()-last < int64(relieveEvery) || !c.relief.CompareAndSwap(last, now.UnixNano()) {
+		return
+	}
+	c.mu.Lock()
+	pools := slices.Collect(maps.Values(c.pools))
+	c.mu.Unlock()
+	for _, p := range pools {
+		p.expire(now)
 	}
 }
 

@@ -39,11 +39,12 @@ type dialer struct {
 	policy  Policy
 	names   *names
 	sockets *sockets
+	relieve func() // closes idle connections
 	net     net.Dialer
 }
 
-func newDialer(policy Policy, resolver Resolver, sockets *sockets) *dialer {
-	d := &dialer{policy: policy, names: newNames(resolver), sockets: sockets}
+func newDialer(policy Policy, resolver Resolver, sockets *sockets, relieve func()) *dialer {
+	d := &dialer{policy: policy, names: newNames(resolver), sockets: sockets, relieve: relieve}
 	d.net.ControlContext = d.control
 	return d
 }
@@ -96,8 +97,17 @@ func (d *dialer) connectTo(ctx context.Context, address string, left int) (*sock
 		ctx, cancel = context.WithTimeout(ctx, share)
 		defer cancel()
 	}
+	err := d.sockets.reserve()
+	if err != nil {
+		d.relieve() // what others keep for later is needed now
+		err = d.sockets.reserve()
+	}
+	if err != nil {
+		return nil, fail(ClassInternal, "connect to "+address, err)
+	}
 	raw, err := d.net.DialContext(ctx, "tcp", address)
 	if err != nil {
+		d.sockets.cancel()
 		return nil, fail(connectClass(err), "connect to "+address, err)
 	}
 	sock, err := d.sockets.adopt(raw)

@@ -31,7 +31,9 @@
 // # Bounds
 //
 // Time: the attempt's deadline. Memory: maxHeaderBytes, and nothing of the body but its first KeptBodyBytes. Traffic:
-// maxResponseBytes. Connections under way are bounded by the caller's concurrency, idle ones and targets by Options.
+// maxResponseBytes. Connections under way are bounded by the caller's concurrency, idle ones and targets by Options, and
+// all sockets together by a share of the files that the process may open: when they are used up idle connections are
+// closed, and an attempt that still finds none is our fault (ClassInternal), not the endpoint's.
 //
 // # Ownership
 //
