@@ -4,10 +4,6 @@ package main
 
 import (
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -63,11 +59,6 @@ func TestFleet(t *testing.T) {
 // restartBroker kills the broker that .ci/services runs and starts it again with its data.
 func restartBroker(t *testing.T) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(os.Getenv("RELAY_TEST_STATE"), "kafka.pid"))
-	require.NoError(t, err)
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	require.NoError(t, err)
-	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
-	out, err := exec.CommandContext(t.Context(), "../../.ci/services", "up").CombinedOutput()
-	require.NoError(t, err, "%s", out)
+	require.NoError(t, syscall.Kill(servicePID(t, "kafka"), syscall.SIGKILL))
+	servicesUp(t)
 }

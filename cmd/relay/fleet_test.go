@@ -34,6 +34,7 @@ import (
 func TestMain(m *testing.M) {
 	if args := os.Getenv("TEST_RUN_RELAY"); args != "" {
 		os.Args = append(os.Args[:1], strings.Split(args, "\n")...)
+		prepareProcess()
 		main()
 	}
 	os.Exit(m.Run())
@@ -42,18 +43,20 @@ func TestMain(m *testing.M) {
 // fleet is Kafka, Redis and relay processes of a test. RELAY_TEST_KAFKA and RELAY_TEST_REDIS put real services in the
 // place of the embedded ones; every fleet has topics, groups and Redis keys of its own there.
 type fleet struct {
-	kafka   []kgo.Opt
-	client  *kgo.Client
-	admin   *kadm.Client
-	seeds   string
-	redis   *redis.Client
-	cache   *miniredis.Miniredis // nil with a real Redis
-	topics  relay.Topics
-	domains []string // topics, one for each domain
-	group   string
-	timeout time.Duration // of the webhooks that register makes
-	env     []string      // of the relays, besides what start sets
-	logs    lockedBuffer
+	kafka  []kgo.Opt
+	client *kgo.Client
+	admin  *kadm.Client
+	seeds  string
+	redis  *redis.Client
+	// redisAddr is where relays are told to find Redis, when not where the test does.
+	redisAddr string
+	cache     *miniredis.Miniredis // nil with a real Redis
+	topics    relay.Topics
+	domains   []string // topics, one for each domain
+	group     string
+	timeout   time.Duration // of the webhooks that register makes
+	env       []string      // of the processes that start makes, see prepareProcess
+	logs      lockedBuffer
 }
 
 var domainNames = []string{"debt", "payment", "claim", "policy", "sms"}
@@ -125,7 +128,11 @@ func (f *fleet) start(t *testing.T, instance string, extra ...string) *relayProc
 	for i, topic := range f.domains {
 		domains[i] = topic + "=" + domainNames[i]
 	}
-	args := append([]string{"serve", "--kafka", f.seeds, "--redis", f.redis.Options().Addr, "--instance-id", instance,
+	redisAddr := f.redisAddr
+	if redisAddr == "" {
+		redisAddr = f.redis.Options().Addr
+	}
+	args := append([]string{"serve", "--kafka", f.seeds, "--redis", redisAddr, "--instance-id", instance,
 		"--group", f.group, "--topic-prefix", f.topics.Prefix, "--domain-topics", strings.Join(domains, ","),
 		"--admin-addr", adminAddr, "--ops-addr", opsAddr, "--from", "earliest", "--retry-delays", strings.Join(delays, ","),
 		"--topic-partitions", fmt.Sprint(f.topics.Partitions), "--event-max-bytes", "1MiB", "--allow-http", "--allow-networks", "127.0.0.0/8", "--log-level", "warn"}, extra...)
@@ -134,6 +141,7 @@ func (f *fleet) start(t *testing.T, instance string, extra ...string) *relayProc
 	if !slices.Contains(extra, "--master-key-file") {
 		cmd.Env = append(cmd.Env, "RELAY_MASTER_KEY=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
 	}
+	cmd.Env = append(cmd.Env, f.env...)
 	cmd.Stdout, cmd.Stderr = &f.logs, &f.logs
 	require.NoError(t, cmd.Start())
 	p := &relayProcess{cmd: cmd, api: api{"http://" + adminAddr, "test-admin-key-0123456789"}, ops: "http://" + opsAddr, done: make(chan error, 1)}
@@ -246,6 +254,8 @@ func (f *fleet) register(t *testing.T, a api, o *oracle, receiver string, n, typ
 	return l
 }
 
+func eventID(i int) string { return fmt.Sprintf("evt-%05d", i) }
+
 // publishRate is how many events a second a load publishes: what the relay under test takes on two cores that it
 // shares with broker and receivers.
 const publishRate = 2500
@@ -255,7 +265,7 @@ func (l *load) publish(from, to int) {
 	pace := rate.NewLimiter(publishRate, publishRate/50)
 	for i := from; i < to; i++ {
 		_ = pace.Wait(context.Background())
-		id, kind := fmt.Sprintf("evt-%05d", i), i%len(l.wanting)
+		id, kind := eventID(i), i%len(l.wanting)
 		for _, webhook := range l.wanting[kind] {
 			l.o.owe(id, webhook)
 		}

@@ -56,7 +56,8 @@ type node struct {
 	// DivertRetention is how long a diverted event is kept.
 	DivertRetention time.Duration
 	Breaker         breaker.Settings
-	Relay           bool // roles
+	FreshFor        time.Duration // how long a confirmation of the subscriptions counts; 0: the registry's default
+	Relay           bool          // roles
 	Admin           bool
 	AdminAddr       string
 	Proxies         []netip.Prefix // of the admin API, trusted to name the client's address
@@ -101,7 +102,7 @@ func (n node) run(ctx context.Context) error {
 	}
 	defer attempts.Close()
 
-	hooks, err := registry.New(registry.Options{Kafka: n.Kafka, Topics: n.Topics, Redis: n.Redis, RedisPrefix: n.redisPrefix(), Keys: n.Keys, Rewrap: n.Admin, Log: n.Log, Registerer: metrics,
+	hooks, err := registry.New(registry.Options{Kafka: n.Kafka, Topics: n.Topics, Redis: n.Redis, RedisPrefix: n.redisPrefix(), Keys: n.Keys, FreshFor: n.FreshFor, Rewrap: n.Admin, Log: n.Log, Registerer: metrics,
 		Announce: func(w *catalog.Webhook, s *catalog.Suspension, applied int64) *kgo.Record {
 			return announce.Suspension(n.Topics.Events(), w, s, applied)
 		}})

@@ -9,8 +9,11 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,14 +36,21 @@ type oracle struct {
 	delivered map[pair]int            // answered 2xx
 	ids       map[pair]map[string]int // webhook-id → receipts
 	bodies    map[pair]uint64         // hash of the body; all receipts of a pair must agree
+	deleted   map[string]time.Time    // webhook → when its deletion was answered
+	again     map[pair]int            // how often a crash has entitled it to be delivered once more, see load.crashed
 	faults    []string
 	verifiers map[string]*standardwebhooks.Webhook // by webhook
 	attempts  int
+	late      time.Duration // longest that a receipt came after the deletion of its webhook
+	// onReceipt runs with each receipt before it is answered; n counts them from 1.
+	onReceipt func(n int)
+
+	hung atomic.Pointer[chan struct{}] // while set, receivers answer nothing until it is closed
 }
 
 func newOracle() *oracle {
 	return &oracle{owed: map[pair]bool{}, delivered: map[pair]int{}, ids: map[pair]map[string]int{}, bodies: map[pair]uint64{},
-		verifiers: map[string]*standardwebhooks.Webhook{}}
+		deleted: map[string]time.Time{}, again: map[pair]int{}, verifiers: map[string]*standardwebhooks.Webhook{}}
 }
 
 func (o *oracle) owe(event, webhook string) {
@@ -48,6 +58,16 @@ func (o *oracle) owe(event, webhook string) {
 	defer o.mu.Unlock()
 	o.owed[pair{event, webhook}] = true
 }
+
+// remove notes that the deletion of a webhook was answered: what is in flight may still arrive for deletionBound.
+func (o *oracle) remove(webhook string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.deleted[webhook] = time.Now()
+}
+
+// deletionBound is within what every relay acts on a deletion, and what a busy machine may add to that.
+const deletionBound = time.Second + 2*time.Second
 
 func (o *oracle) fault(format string, args ...any) {
 	if len(o.faults) < 20 {
@@ -61,17 +81,44 @@ type behaviour struct {
 	hangs      time.Duration
 }
 
+// testSeed decides what receivers answer and which faults happen when. A run is repeated with RELAY_TEST_SEED.
+var testSeed = func() uint64 {
+	if text := os.Getenv("RELAY_TEST_SEED"); text != "" {
+		if seed, err := strconv.ParseUint(text, 10, 64); err == nil {
+			return seed
+		}
+	}
+	return rand.Uint64N(1_000_000)
+}()
+
+// roll is a number in [0, 1) for one attempt of one delivery: the same in every run with this seed.
+func roll(h http.Header) float64 {
+	hash := fnv.New64a()
+	_, _ = fmt.Fprintf(hash, "%d %s %s", testSeed, h.Get("webhook-id"), h.Get("webhook-attempt"))
+	return rand.New(rand.NewPCG(testSeed, hash.Sum64())).Float64()
+}
+
 // receiver serves /hook/<webhook>: it verifies the signature with the official library and answers as behaviour says.
 func (o *oracle) receiver(t *testing.T, b behaviour) *httptest.Server {
 	t.Helper()
+	t.Logf("seed %d: repeat with RELAY_TEST_SEED=%d", testSeed, testSeed)
 	stop := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			return // the relay was killed in the middle of the request
 		}
+		if hung := o.hung.Load(); hung != nil {
+			select {
+			case <-*hung:
+			case <-stop:
+			case <-r.Context().Done():
+			}
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
 		webhook := strings.TrimPrefix(r.URL.Path, "/hook/")
-		roll := rand.Float64()
+		roll := roll(r.Header)
 		ok := roll >= b.fail+b.hang
 		o.receipt(webhook, r.Header, body, ok)
 		switch {
@@ -80,12 +127,23 @@ func (o *oracle) receiver(t *testing.T, b behaviour) *httptest.Server {
 			case <-time.After(b.hangs):
 			case <-stop:
 			}
+			w.WriteHeader(http.StatusServiceUnavailable) // nobody waits for it any more
 		case !ok:
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 	}))
 	t.Cleanup(func() { close(stop); server.Close() })
 	return server
+}
+
+// hang makes every receiver silent until resume is called.
+func (o *oracle) hang() (resume func()) {
+	silent := make(chan struct{})
+	o.hung.Store(&silent)
+	return func() {
+		o.hung.Store(nil)
+		close(silent)
+	}
 }
 
 func (o *oracle) receipt(webhook string, h http.Header, body []byte, ok bool) {
@@ -102,9 +160,19 @@ func (o *oracle) receipt(webhook string, h http.Header, body []byte, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.attempts++
+	if o.onReceipt != nil {
+		defer o.onReceipt(o.attempts)
+	}
 	p := pair{h.Get("webhook-event-id"), webhook}
 	if verified != nil {
 		o.fault("%v: signature: %v", p, verified)
+	}
+	if at, gone := o.deleted[webhook]; gone {
+		after := time.Since(at)
+		o.late = max(o.late, after)
+		if after > deletionBound {
+			o.fault("ghost: %v arrived %s after its webhook was deleted", p, after)
+		}
 	}
 	if !o.owed[p] {
 		o.fault("ghost: %v was never owed", p)
@@ -136,7 +204,7 @@ func (o *oracle) missing(diverted map[pair]bool) []pair {
 	defer o.mu.Unlock()
 	var list []pair
 	for p := range o.owed {
-		if o.delivered[p] == 0 && !diverted[p] {
+		if _, gone := o.deleted[p.webhook]; !gone && o.delivered[p] == 0 && !diverted[p] {
 			list = append(list, p)
 		}
 	}
@@ -146,6 +214,8 @@ func (o *oracle) missing(diverted map[pair]bool) []pair {
 // verdict is what the oracle has to say at the end.
 type verdict struct {
 	owed, delivered, diverted, duplicates, attempts int
+	// entitled is how many duplicates the crashes of the run allow at most; beyond counts those that no crash explains.
+	entitled, beyond int
 }
 
 // judge checks everything at quiescence: nothing missing, no ghosts, one webhook-id per pair, equal bodies, signatures.
@@ -160,8 +230,12 @@ func (o *oracle) judge(t *testing.T, diverted map[pair]bool) verdict {
 			o.fault("%v: %d webhook-ids", p, len(ids))
 		}
 	}
-	for _, n := range o.delivered {
+	for p, n := range o.delivered {
 		v.duplicates += n - 1
+		v.beyond += max(0, n-1-o.again[p])
+	}
+	for _, n := range o.again {
+		v.entitled += n
 	}
 	require.Empty(t, o.faults)
 	require.Empty(t, missing[:min(len(missing), 10)], "%d of %d pairs are missing", len(missing), v.owed)
@@ -190,31 +264,61 @@ func readDiverted(t *testing.T, kafka []kgo.Opt, topic string, names map[string]
 
 func readAll(t *testing.T, kafka []kgo.Opt, topic string) []*kgo.Record {
 	t.Helper()
+	return readFrom(t, kafka, nil, topic)
+}
+
+// readFrom reads topics from the given offsets, or from their beginning, to where they end now.
+func readFrom(t *testing.T, kafka []kgo.Opt, from kadm.Offsets, topics ...string) []*kgo.Record {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	client, err := kgo.NewClient(append(append([]kgo.Opt{}, kafka...), kgo.ConsumeTopics(topic))...)
+	client, err := kgo.NewClient(append([]kgo.Opt{}, kafka...)...)
 	require.NoError(t, err)
 	defer client.Close()
-	ends, err := kadm.NewClient(client).ListEndOffsets(ctx, topic)
+	admin := kadm.NewClient(client)
+	ends, err := admin.ListEndOffsets(ctx, topics...)
 	require.NoError(t, err)
-	left := map[int32]int64{}
+	starts, err := admin.ListStartOffsets(ctx, topics...)
+	require.NoError(t, err)
+	left, parts := map[topicPartition]int64{}, map[string]map[int32]kgo.Offset{}
 	ends.Each(func(o kadm.ListedOffset) {
-		if o.Offset > 0 {
-			left[o.Partition] = o.Offset
+		begin := int64(0)
+		if start, ok := starts.Lookup(o.Topic, o.Partition); ok {
+			begin = start.Offset
+		}
+		if at, ok := from.Lookup(o.Topic, o.Partition); ok {
+			begin = max(begin, at.At)
+		}
+		if o.Offset > begin {
+			left[topicPartition{o.Topic, o.Partition}] = o.Offset
+			if parts[o.Topic] == nil {
+				parts[o.Topic] = map[int32]kgo.Offset{}
+			}
+			parts[o.Topic][o.Partition] = kgo.NewOffset().At(begin)
 		}
 	})
+	if len(left) == 0 {
+		return nil
+	}
+	client.AddConsumePartitions(parts)
 	var records []*kgo.Record
 	for len(left) > 0 {
 		fetches := client.PollFetches(ctx)
-		require.NoError(t, ctx.Err(), "read %s to its end: %v left", topic, left)
+		require.NoError(t, ctx.Err(), "read %v to their end: %v left", topics, left)
 		fetches.EachRecord(func(rec *kgo.Record) {
 			records = append(records, rec)
-			if rec.Offset+1 >= left[rec.Partition] {
-				delete(left, rec.Partition)
+			if key := (topicPartition{rec.Topic, rec.Partition}); rec.Offset+1 >= left[key] {
+				delete(left, key)
 			}
 		})
 	}
 	return records
+}
+
+// topicPartition is a partition.
+type topicPartition struct {
+	topic     string
+	partition int32
 }
 
 // lag is how many records of the topics the group has not committed.

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -17,25 +19,37 @@ import (
 	"eventrelay/relay"
 )
 
-// auditor holds every commit of the domain topics until it has looked at what Kafka and the receivers have: an offset
-// may pass an event only if each delivery of it is acknowledged by its receiver, or stands in a retry or diverted topic.
+// auditor holds every commit until it has looked at what Kafka and the receivers have: an offset may pass an event, or a
+// waiting delivery, only if what it stood for is acknowledged by its receiver or stands in a retry or diverted topic, in
+// a record that is not passed itself. What is committed never goes back.
 type auditor struct {
 	t       *testing.T
 	l       *load
+	groups  map[string]bool // whose commits are audited
 	domains map[string]bool
 	reader  *kgo.Client
 	admin   *kadm.Client
-
 	// Of the goroutine that audits: the broker lets one commit through at a time.
-	next    map[string]map[int32]int64   // what was read so far
-	events  map[string]map[int32][]int64 // offsets of domain topics, as read
-	ids     map[string]string            // event id by topic/partition/offset
-	durable map[pair]bool
-	passed  map[string]int64 // by topic/partition: up to where commits were audited
+	next     map[string]map[int32]int64    // what was read so far
+	standing map[topicPartition][]standing // records, as read
+	diverted map[string]pair               // live entries by key
+	live     map[pair]int                  // records of retry and diverted topics that stand for the pair
+	passed   map[topicPartition]int64      // up to where commits were audited
+	stored   map[topicPartition]int64      // what the broker had at the latest commit
 
 	mu      sync.Mutex
 	commits int
 	faults  []string
+	drop    func(n int) bool // see dropCommit
+}
+
+// standing is a record that a commit may pass: an event, or a delivery that waits.
+type standing struct {
+	offset int64
+	event  string // of a domain topic; else pair and source
+	pair   pair
+	source topicPartition
+	at     int64 // offset of the event there
 }
 
 // newSafeFleet is a fleet on an embedded broker with short sessions, whose commits are audited.
@@ -50,11 +64,12 @@ func newSafeFleet(t *testing.T, delays ...time.Duration) (*fleet, *kfake.Cluster
 
 func audit(t *testing.T, f *fleet, cluster *kfake.Cluster, l *load) *auditor {
 	t.Helper()
-	a := &auditor{t: t, l: l, domains: map[string]bool{}, next: map[string]map[int32]int64{}, events: map[string]map[int32][]int64{},
-		ids: map[string]string{}, durable: map[pair]bool{}, passed: map[string]int64{}}
+	a := &auditor{t: t, l: l, groups: map[string]bool{f.group: true, f.group + "-retry": true}, domains: map[string]bool{},
+		next: map[string]map[int32]int64{}, standing: map[topicPartition][]standing{}, diverted: map[string]pair{}, live: map[pair]int{},
+		passed: map[topicPartition]int64{}, stored: map[topicPartition]int64{}}
 	topics := append(append([]string{f.topics.Diverted()}, f.topics.RetryAll()...), f.domains...)
 	for _, topic := range topics {
-		a.next[topic], a.events[topic] = map[int32]int64{}, map[int32][]int64{}
+		a.next[topic] = map[int32]int64{}
 	}
 	for _, topic := range f.domains {
 		a.domains[topic] = true
@@ -64,19 +79,30 @@ func audit(t *testing.T, f *fleet, cluster *kfake.Cluster, l *load) *auditor {
 	require.NoError(t, err)
 	t.Cleanup(a.reader.Close)
 	a.admin = kadm.NewClient(a.reader)
-	// The wheel must not trim what the auditor has not read.
-	trimming := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.DeleteRecords}, Err: kerr.TopicAuthorizationFailed, Count: -1})
-	t.Cleanup(trimming.Remove)
+	a.attach(cluster)
+	return a
+}
+
+// attach audits the commits that a broker gets. The wheel must not trim there what the auditor has not read.
+func (a *auditor) attach(cluster *kfake.Cluster) {
+	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.DeleteRecords}, Err: kerr.TopicAuthorizationFailed, Count: -1})
 	cluster.ControlKey(int16(kmsg.OffsetCommit), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
 		commit := req.(*kmsg.OffsetCommitRequest)
-		if commit.Group == f.group {
-			cluster.SleepControl(func() { a.audit(commit) })
+		if !a.groups[commit.Group] {
+			return nil, nil, false
+		}
+		drop := false
+		cluster.SleepControl(func() { drop = a.audit(commit) })
+		if drop {
+			return nil, errDropped, true
 		}
 		return nil, nil, false
 	})
-	return a
 }
+
+// errDropped closes the connection of a commit that is to get lost.
+var errDropped = errors.New("dropped by the test")
 
 func (a *auditor) fault(format string, args ...any) {
 	a.mu.Lock()
@@ -86,43 +112,89 @@ func (a *auditor) fault(format string, args ...any) {
 	}
 }
 
-func (a *auditor) audit(commit *kmsg.OffsetCommitRequest) {
+func (a *auditor) audit(commit *kmsg.OffsetCommitRequest) (lost bool) {
 	// Delivered is looked at last: a delivery that is neither durable nor delivered by then was passed.
-	if err := a.readToEnd(); err != nil {
-		a.fault("audit: %v", err)
-		return
+	err := a.readToEnd()
+	if err == nil {
+		err = a.lookBack(commit.Group)
 	}
+	if err != nil {
+		if a.t.Context().Err() == nil {
+			a.fault("audit: %v", err)
+		}
+		return false
+	}
+	var left []standing // deliveries that stand in no other record
 	for _, topic := range commit.Topics {
 		name := topic.Topic
 		if name == "" {
 			name = a.nameOf(topic.TopicID)
 		}
-		if !a.domains[name] {
+		if a.next[name] == nil {
 			continue
 		}
 		for _, p := range topic.Partitions {
-			a.pass(name, p.Partition, p.Offset)
+			left = append(left, a.pass(topicPartition{name, p.Partition}, p.Offset)...)
+		}
+	}
+	for _, s := range left {
+		// The event itself may not be passed yet: then it is read again.
+		if a.live[s.pair] == 0 && a.passed[s.source] > s.at && a.l.o.undelivered(s.pair) {
+			a.fault("commit of %s at %d passes %v: it is nowhere else", commit.Group, s.offset, s.pair)
 		}
 	}
 	a.mu.Lock()
 	a.commits++
+	n, drop := a.commits, a.drop
 	a.mu.Unlock()
+	return drop != nil && drop(n)
 }
 
-func (a *auditor) pass(topic string, partition int32, to int64) {
-	key := fmt.Sprintf("%s/%d", topic, partition)
-	for _, offset := range a.events[topic][partition] {
-		if offset < a.passed[key] || offset >= to {
+// dropCommit lets the n-th commit get lost, after it was audited, if drop says so.
+func (a *auditor) dropCommit(drop func(n int) bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.drop = drop
+}
+
+// pass moves the audited commit of a partition on. It returns the deliveries whose records were passed.
+func (a *auditor) pass(p topicPartition, to int64) (deliveries []standing) {
+	for _, s := range a.standing[p] {
+		if s.offset < a.passed[p] || s.offset >= to {
 			continue
 		}
-		event := a.ids[fmt.Sprintf("%s/%d", key, offset)]
-		for _, p := range a.l.undelivered(event) {
-			if !a.durable[p] {
-				a.fault("commit of %s at %d passes offset %d: %v is nowhere", key, to, offset, p)
+		if !a.domains[p.topic] {
+			a.live[s.pair]--
+			deliveries = append(deliveries, s)
+			continue
+		}
+		for _, owed := range a.l.undelivered(s.event) {
+			if a.live[owed] == 0 {
+				a.fault("commit of %v at %d passes offset %d: %v is nowhere", p, to, s.offset, owed)
 			}
 		}
 	}
-	a.passed[key] = max(a.passed[key], to)
+	a.passed[p] = max(a.passed[p], to)
+	return deliveries
+}
+
+// lookBack checks that what the broker has of the group's offsets has not gone back since the commit before. A refused
+// commit of a member that was thrown out is none, so the broker is asked.
+func (a *auditor) lookBack(group string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	offsets, err := a.admin.FetchOffsets(ctx, group)
+	if err != nil {
+		return err
+	}
+	offsets.Each(func(o kadm.OffsetResponse) {
+		p := topicPartition{o.Topic, o.Partition}
+		if o.At < a.stored[p] {
+			a.fault("the commit of %v went back from %d to %d", p, a.stored[p], o.At)
+		}
+		a.stored[p] = o.At
+	})
+	return nil
 }
 
 // readToEnd reads all topics to where they end now.
@@ -153,16 +225,30 @@ func (a *auditor) readToEnd() error {
 }
 
 func (a *auditor) take(rec *kgo.Record) {
+	p := topicPartition{rec.Topic, rec.Partition}
 	a.next[rec.Topic][rec.Partition] = rec.Offset + 1
 	if a.domains[rec.Topic] {
-		a.events[rec.Topic][rec.Partition] = append(a.events[rec.Topic][rec.Partition], rec.Offset)
 		id, _ := relay.Header(rec, "ce_id")
-		a.ids[fmt.Sprintf("%s/%d/%d", rec.Topic, rec.Partition, rec.Offset)] = string(id)
+		a.standing[p] = append(a.standing[p], standing{offset: rec.Offset, event: string(id)})
 		return
 	}
-	if d, err := relay.DecodeDelivery(rec); err == nil {
-		a.durable[pair{d.Event.ID, a.l.names[d.UID]}] = true
+	key := string(rec.Key)
+	if entry, ok := a.diverted[key]; ok && rec.Topic == a.l.f.topics.Diverted() { // replaced, or resolved by a tombstone
+		a.live[entry]--
+		delete(a.diverted, key)
 	}
+	d, err := relay.DecodeDelivery(rec)
+	if err != nil {
+		return
+	}
+	owed := pair{d.Event.ID, a.l.names[d.UID]}
+	a.live[owed]++
+	if rec.Topic == a.l.f.topics.Diverted() {
+		a.diverted[key] = owed
+		return
+	}
+	a.standing[p] = append(a.standing[p], standing{offset: rec.Offset, pair: owed,
+		source: topicPartition{d.Source.Topic, d.Source.Partition}, at: d.Source.Offset})
 }
 
 func (a *auditor) nameOf(id [16]byte) string {
@@ -197,24 +283,31 @@ func (a *auditor) verdict(t *testing.T) {
 	for _, to := range a.passed {
 		passed += to
 	}
-	t.Logf("%d commits audited, %d events passed", a.commits, passed)
+	t.Logf("%d commits audited, %d records passed", a.commits, passed)
+}
+
+// undelivered reports that no receiver has acknowledged the pair.
+func (o *oracle) undelivered(p pair) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.delivered[p] == 0
+}
+
+// pairs are the deliveries that an event owes.
+func (l *load) pairs(event string) []pair {
+	var n int
+	if _, err := fmt.Sscanf(event, "evt-%d", &n); err != nil {
+		return nil
+	}
+	kind := l.wanting[n%len(l.wanting)]
+	list := make([]pair, len(kind))
+	for i, webhook := range kind {
+		list[i] = pair{event, webhook}
+	}
+	return list
 }
 
 // undelivered are the pairs of an event that no receiver has acknowledged.
 func (l *load) undelivered(event string) []pair {
-	var (
-		n    int
-		list []pair
-	)
-	if _, err := fmt.Sscanf(event, "evt-%d", &n); err != nil {
-		return nil
-	}
-	l.o.mu.Lock()
-	defer l.o.mu.Unlock()
-	for _, webhook := range l.wanting[n%len(l.wanting)] {
-		if p := (pair{event, webhook}); l.o.delivered[p] == 0 {
-			list = append(list, p)
-		}
-	}
-	return list
+	return slices.DeleteFunc(l.pairs(event), func(p pair) bool { return !l.o.undelivered(p) })
 }

@@ -47,14 +47,20 @@ func (c *serveCmd) Run(ctx context.Context, s streams) error {
 	if err := awaitTopics(ctx, kafka, topics, keys(c.Topic.DomainTopics), log); err != nil {
 		return ignoreStop(ctx, err)
 	}
-	return node{
+	n := node{
 		Kafka: kafka, Redis: redis, Topics: topics, Keys: ring, KeyFile: c.Keys.MasterKeyFile, AdminKey: adminKey, Egress: c.Egress.Egress(),
 		Group: c.Intake.Group, Instance: c.Intake.InstanceID, Domains: c.Topic.DomainTopics, From: intake.From(c.From),
 		Limits: c.Intake.Limits(), Session: c.Intake.SessionTimeout, Drain: c.Intake.DrainTimeout, DivertRetention: c.Intake.DivertRetention, Breaker: serveBreaker,
 		Relay: slices.Contains(c.Roles, roleRelay), Admin: slices.Contains(c.Roles, roleAdmin),
 		AdminAddr: c.Listen.AdminAddr, Proxies: c.Listen.Proxies, OpsAddr: c.Listen.OpsAddr, Log: log,
-	}.run(ctx)
+	}
+	beforeRun(&n)
+	return n.run(ctx)
 }
+
+// beforeRun changes nothing. Tests that run this command as a process of their own set it, to look into the node from
+// inside and to end it at a chosen point.
+var beforeRun = func(*node) {}
 
 // logger writes to w in the configured format, from the configured level on.
 func (c logConfig) logger(w io.Writer) *slog.Logger {

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"bufio"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// full reports that a test should take the size that it is meant for, not the one that CI has time for:
+// RELAY_TEST_FULL=1.
+func full() bool { return os.Getenv("RELAY_TEST_FULL") != "" }
+
+// metrics are what the process exports: summed over their labels, and under "series" how many there are.
+func (p *relayProcess) metrics(t *testing.T) map[string]float64 {
+	t.Helper()
+	resp, err := http.Get(p.ops + "/metrics")
+	require.NoError(t, err)
+	defer func() { _ = resp.Body.Close() }()
+	sums := map[string]float64{}
+	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		line := lines.Text()
+		at := strings.LastIndexByte(line, ' ')
+		if strings.HasPrefix(line, "#") || at < 0 {
+			continue
+		}
+		value, err := strconv.ParseFloat(line[at+1:], 64)
+		require.NoError(t, err, line)
+		name, _, _ := strings.Cut(line[:at], "{")
+		sums[name] += value
+		sums[line[:at]] = value
+		sums["series"]++
+	}
+	return sums
+}
+
+// leakedGoroutines is how many more a process may have than when it was idle before: connections and lanes come and go.
+const leakedGoroutines = 100
+
+// recovered checks that after a fault everything works again without a restart: readiness is green, a new event on each
+// partition of each domain is delivered, nothing is held, no partition is halted and no goroutine is left over. idle is
+// how many goroutines the relay had before the fault. It publishes the events from..to.
+func (l *load) recovered(t *testing.T, from, to int, idle float64, relays ...*relayProcess) {
+	t.Helper()
+	for _, p := range relays {
+		p.awaitReady(t, l.f)
+	}
+	l.publish(from, to)
+	require.NoError(t, l.f.client.Flush(t.Context()))
+	arrived := func() bool {
+		for i := from; i < to; i++ {
+			if len(l.undelivered(eventID(i))) > 0 {
+				return false
+			}
+		}
+		return true
+	}
+	require.Eventually(t, arrived, time.Minute, 50*time.Millisecond, "events after the fault are not delivered:\n%s", &l.f.logs)
+	for _, p := range relays {
+		var m map[string]float64
+		if !assert.Eventually(t, func() bool {
+			m = p.metrics(t)
+			return m["relay_window_records"]+m["relay_window_bytes"]+m["relay_window_deliveries"] == 0 && m["relay_partitions_halted"] == 0 &&
+				(idle == 0 || m["go_goroutines"] <= idle+leakedGoroutines)
+		}, 30*time.Second, 100*time.Millisecond) {
+			t.Fatalf("left over: %v records, %v bytes and %v deliveries in the window, %v halted partitions, %v goroutines (%v before)", m["relay_window_records"],
+				m["relay_window_bytes"], m["relay_window_deliveries"], m["relay_partitions_halted"], m["go_goroutines"], idle)
+		}
+	}
+}
+
+// idleGoroutines is how many goroutines a relay has that was used and has nothing to do.
+func (p *relayProcess) idleGoroutines(t *testing.T) float64 {
+	t.Helper()
+	return p.metrics(t)["go_goroutines"]
+}
+
+// troubles are the lines of the log that explain a repetition in a run in which nobody crashed.
+func (f *fleet) troubles() string {
+	f.logs.mu.Lock()
+	defer f.logs.mu.Unlock()
+	var lines []string
+	for line := range strings.Lines(f.logs.b.String()) {
+		for _, name := range []string{"drain_incomplete", "partitions_lost", "commit_failed", "fetch_failed", "class=timeout", "class=canceled"} {
+			if strings.Contains(line, name) {
+				lines = append(lines, line)
+			}
+		}
+	}
+	return strings.Join(lines[max(0, len(lines)-60):], "")
+}
