@@ -132,18 +132,6 @@ func (h revocations) Handle(ctx context.Context, r slog.Record) error {
 // Enabled implements slog.Handler: the line is looked for whatever the level.
 func (h revocations) Enabled(context.Context, slog.Level) bool { return true }
 
-// awaitDeath waits until the process has ended by itself.
-func (p *relayProcess) awaitDeath(t *testing.T, f *fleet) {
-	t.Helper()
-	select {
-	case err := <-p.done:
-		p.done <- err
-		require.Error(t, err, "it ended in order:\n%s", &f.logs)
-	case <-time.After(time.Minute):
-		t.Fatalf("it never came to the point:\n%s", &f.logs)
-	}
-}
-
 // crashed notes what a crash that has just happened entitles to be delivered once more: whatever stands above the
 // committed offsets is read again. It must be called before another process goes on.
 func (l *load) crashed(t *testing.T) {

@@ -59,13 +59,6 @@ func (o *oracle) owe(event, webhook string) {
 	o.owed[pair{event, webhook}] = true
 }
 
-// remove notes that the deletion of a webhook was answered: what is in flight may still arrive for deletionBound.
-func (o *oracle) remove(webhook string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.deleted[webhook] = time.Now()
-}
-
 // deletionBound is within what every relay acts on a deletion, and what a busy machine may add to that.
 const deletionBound = time.Second + 2*time.Second
 
@@ -134,16 +127,6 @@ func (o *oracle) receiver(t *testing.T, b behaviour) *httptest.Server {
 	}))
 	t.Cleanup(func() { close(stop); server.Close() })
 	return server
-}
-
-// hang makes every receiver silent until resume is called.
-func (o *oracle) hang() (resume func()) {
-	silent := make(chan struct{})
-	o.hung.Store(&silent)
-	return func() {
-		o.hung.Store(nil)
-		close(silent)
-	}
 }
 
 func (o *oracle) receipt(webhook string, h http.Header, body []byte, ok bool) {

@@ -150,13 +150,6 @@ func (a *auditor) audit(commit *kmsg.OffsetCommitRequest) (lost bool) {
 	return drop != nil && drop(n)
 }
 
-// dropCommit lets the n-th commit get lost, after it was audited, if drop says so.
-func (a *auditor) dropCommit(drop func(n int) bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.drop = drop
-}
-
 // pass moves the audited commit of a partition on. It returns the deliveries whose records were passed.
 func (a *auditor) pass(p topicPartition, to int64) (deliveries []standing) {
 	for _, s := range a.standing[p] {

@@ -1,10 +1,8 @@
+//go:build faults
+
 package main
 
 import (
-	"bufio"
-	"net/http"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -12,33 +10,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
-
-// full reports that a test should take the size that it is meant for, not the one that CI has time for:
-// RELAY_TEST_FULL=1.
-func full() bool { return os.Getenv("RELAY_TEST_FULL") != "" }
-
-// metrics are what the process exports: summed over their labels, and under "series" how many there are.
-func (p *relayProcess) metrics(t *testing.T) map[string]float64 {
-	t.Helper()
-	resp, err := http.Get(p.ops + "/metrics")
-	require.NoError(t, err)
-	defer func() { _ = resp.Body.Close() }()
-	sums := map[string]float64{}
-	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
-		line := lines.Text()
-		at := strings.LastIndexByte(line, ' ')
-		if strings.HasPrefix(line, "#") || at < 0 {
-			continue
-		}
-		value, err := strconv.ParseFloat(line[at+1:], 64)
-		require.NoError(t, err, line)
-		name, _, _ := strings.Cut(line[:at], "{")
-		sums[name] += value
-		sums[line[:at]] = value
-		sums["series"]++
-	}
-	return sums
-}
 
 // leakedGoroutines is how many more a process may have than when it was idle before: connections and lanes come and go.
 const leakedGoroutines = 100
@@ -94,4 +65,40 @@ func (f *fleet) troubles() string {
 		}
 	}
 	return strings.Join(lines[max(0, len(lines)-60):], "")
+}
+
+// awaitDeath waits until the process has ended by itself.
+func (p *relayProcess) awaitDeath(t *testing.T, f *fleet) {
+	t.Helper()
+	select {
+	case err := <-p.done:
+		p.done <- err
+		require.Error(t, err, "it ended in order:\n%s", &f.logs)
+	case <-time.After(time.Minute):
+		t.Fatalf("it never came to the point:\n%s", &f.logs)
+	}
+}
+
+// remove notes that the deletion of a webhook was answered: what is in flight may still arrive for deletionBound.
+func (o *oracle) remove(webhook string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.deleted[webhook] = time.Now()
+}
+
+// hang makes every receiver silent until resume is called.
+func (o *oracle) hang() (resume func()) {
+	silent := make(chan struct{})
+	o.hung.Store(&silent)
+	return func() {
+		o.hung.Store(nil)
+		close(silent)
+	}
+}
+
+// dropCommit lets the n-th commit get lost, after it was audited, if drop says so.
+func (a *auditor) dropCommit(drop func(n int) bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.drop = drop
 }
