@@ -70,10 +70,13 @@ const (
 func crashOnce(t *testing.T, point string, from outside, moment int) {
 	t.Helper()
 	const (
-		events   = 400
 		webhooks = 8
 		types    = 4
 	)
+	events, gap := 400, time.Duration(0)
+	if from == joiner || from == brokerAtRevoke {
+		events, gap = 1500, 100*time.Millisecond // a member hears of another at its next heartbeat, 3 s later at most
+	}
 	f, cluster := newSafeFleet(t, time.Second, 5*time.Second)
 	f.timeout = 5 * time.Second // a receiver that a busy machine keeps from answering is not a crash's doing
 	o := newOracle()
@@ -108,9 +111,15 @@ func crashOnce(t *testing.T, point string, from outside, moment int) {
 		a.dropCommit(func(int) bool { return f.logs.contains("partitions_revoked") && end() })
 	}
 	published := make(chan struct{})
-	go func() { defer close(published); l.publish(0, events) }()
+	go func() {
+		defer close(published)
+		for n := 0; n < events; n += 20 {
+			l.publish(n, n+20)
+			wait(t, gap)
+		}
+	}()
 	if from == joiner || from == brokerAtRevoke {
-		l.awaitDelivered(t, events/4)
+		l.awaitDelivered(t, 50)
 		f.start(t, "two", options...)
 	}
 	p.awaitDeath(t, f)

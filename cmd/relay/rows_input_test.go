@@ -151,10 +151,11 @@ func TestRows_Input(t *testing.T) {
 		require.Len(t, c.ids["twice"], 1, "receivers tell repetitions by it")
 	})
 	t.Run("TestRow75_Timestamps", func(t *testing.T) {
+		// Records are stamped in the past: a broker refuses those from a future that is far.
 		for i, at := range []string{"9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "2026-01-01T00:00:00+14:00", "1970-01-01T00:00:00Z"} {
 			id := fmt.Sprintf("at-%d", i)
 			begun := time.Now()
-			publish(t, &kgo.Record{Value: []byte(`{}`), Timestamp: time.Now().Add(time.Duration(i-2) * 1000 * time.Hour), Headers: ceHeaders(id, "load.x", "ce_time", at)})
+			publish(t, &kgo.Record{Value: []byte(`{}`), Timestamp: time.Now().Add(time.Duration(i-3) * 1000 * time.Hour), Headers: ceHeaders(id, "load.x", "ce_time", at)})
 			arrives(t, id, 1)
 			require.Less(t, time.Since(begun), 5*time.Second, "a time says nothing about when to deliver")
 		}

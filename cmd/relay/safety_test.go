@@ -23,13 +23,13 @@ import (
 // waiting delivery, only if what it stood for is acknowledged by its receiver or stands in a retry or diverted topic, in
 // a record that is not passed itself. What is committed never goes back.
 type auditor struct {
-	t       *testing.T
-	l       *load
-	groups  map[string]bool // whose commits are audited
-	domains map[string]bool
-	reader  *kgo.Client
-	admin   *kadm.Client
-	// Of the goroutine that audits: the broker lets one commit through at a time.
+	t        *testing.T
+	l        *load
+	groups   map[string]bool // whose commits are audited
+	domains  map[string]bool
+	reader   *kgo.Client
+	admin    *kadm.Client
+	auditing sync.Mutex                    // held for one commit; guards what follows: the broker has several groups' in hand at once
 	next     map[string]map[int32]int64    // what was read so far
 	standing map[topicPartition][]standing // records, as read
 	diverted map[string]pair               // live entries by key
@@ -113,6 +113,8 @@ func (a *auditor) fault(format string, args ...any) {
 }
 
 func (a *auditor) audit(commit *kmsg.OffsetCommitRequest) (lost bool) {
+	a.auditing.Lock()
+	defer a.auditing.Unlock()
 	// Delivered is looked at last: a delivery that is neither durable nor delivered by then was passed.
 	err := a.readToEnd()
 	if err == nil {
