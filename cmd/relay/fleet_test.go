@@ -171,7 +171,10 @@ func (p *relayProcess) stop(t *testing.T, f *fleet) {
 		p.done <- nil
 		require.NoError(t, err, "%s", &f.logs)
 	case <-time.After(45 * time.Second):
-		t.Fatalf("did not stop:\n%s", &f.logs)
+		_ = p.cmd.Process.Signal(syscall.SIGQUIT) // says where every goroutine is
+		err := <-p.done
+		p.done <- err
+		t.Fatalf("did not stop:\n%s", f.logs.tail(200_000))
 	}
 }
 
@@ -206,11 +209,14 @@ func (l *lockedBuffer) Write(p []byte) (int, error) {
 	return l.b.Write(p)
 }
 
-func (l *lockedBuffer) String() string {
+func (l *lockedBuffer) String() string { return l.tail(8000) }
+
+// tail is the end of it, at most n bytes.
+func (l *lockedBuffer) tail(n int) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	text := l.b.String()
-	return text[max(0, len(text)-8000):]
+	return text[max(0, len(text)-n):]
 }
 
 // load is events of several types over all domain topics, and the webhooks that want them.

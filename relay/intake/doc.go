@@ -36,7 +36,8 @@
 //     committed once a second. Crash before the commit: at most what finished within that second is read again.
 //  4. At revoke and stop: the worker ends, deliveries that have not begun are handed off to the retry topics, those
 //     under way get DrainTimeout, then are cancelled and handed off as well; then the ledger is sealed and the marks
-//     are committed. What was acknowledged is therefore below the committed offset.
+//     are committed. What was acknowledged is therefore below the committed offset. A client that waits to join holds
+//     commits and its own end back, so at stop both go past it (leave.go).
 //
 // An attempt that hangs holds back the commit of its partition until its own timeout, and nothing else: what settles
 // above it leaves the window, and is kept in the ledger as 64 bytes a record, a million of them with the default window.
@@ -48,5 +49,5 @@
 // Lost partitions (the member was fenced) are sealed at once; nothing is committed or handed off for them, because
 // another member has read them already.
 //
-// Read window.go, ledger.go, assignment.go, group.go, refusal.go, rebalance.go, then intake.go.
+// Read window.go, ledger.go, assignment.go, group.go, refusal.go, rebalance.go, leave.go, then intake.go.
 package intake

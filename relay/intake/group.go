@@ -121,11 +121,12 @@ func NewGroup(o GroupOptions) (*Group, error) {
 }
 
 // join makes the client, which joins the group at once: not before Run, so that nothing is assigned to a process
-// that is not ready for it.
-func (g *Group) join() (*kgo.Client, error) {
+// that is not ready for it. What the client waits for ends with life.
+func (g *Group) join(life context.Context) (*kgo.Client, error) {
 	o := g.o
 	opts := append([]kgo.Opt{}, o.Kafka...)
 	opts = append(opts,
+		kgo.WithContext(life),
 		kgo.ConsumerGroup(o.Group),
 		kgo.ConsumeTopics(o.Topics...),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
@@ -176,7 +177,10 @@ func (g *Group) Run(ctx context.Context) error {
 
 // session is one membership, from join to leave. It ends with errRejoin when another one has to follow.
 func (g *Group) session(ctx context.Context) error {
-	client, err := g.join()
+	// The client outlives ctx: the drain needs it.
+	life, endClient := context.WithCancel(context.WithoutCancel(ctx))
+	defer endClient()
+	client, err := g.join(life)
 	if err != nil {
 		return err
 	}
@@ -197,6 +201,7 @@ func (g *Group) session(ctx context.Context) error {
 
 	g.drain(client, g.take(nil), ErrStopping)
 	// What the client itself calls at close finds no assignment left, unless a rebalance came in between.
+	defer time.AfterFunc(closePatience, endClient).Stop() // see commitPatience
 	client.CloseAllowingRebalance()
 	g.forget(g.take(nil), ErrStopping)
 	g.workers.Wait()

@@ -184,10 +184,7 @@ func (g *Group) drain(client *kgo.Client, list []*Assignment, cause error) {
 		g.o.Log.Warn("drain_incomplete", "group", g.o.Group, "records", left, "waited", g.o.DrainTimeout.String(),
 			"hint", "these records are read again; receivers may see duplicates with the same webhook-id")
 	}
-	commitCtx, cancelCommit := context.WithTimeoutCause(context.Background(), commitTimeout, //nolint:contextcheck // as above
-		fmt.Errorf("%s: commit took longer than %s", g.o.Name, commitTimeout))
-	defer cancelCommit()
-	if err := client.CommitMarkedOffsets(commitCtx); err != nil {
+	if err := g.commitLast(client, list); err != nil {
 		g.o.Log.Warn("commit_failed", "group", g.o.Group, "err", err, "hint", "what finished since the last commit is read again")
 	}
 }
