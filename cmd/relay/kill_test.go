@@ -57,13 +57,13 @@ func TestStop(t *testing.T) {
 	f.timeout = 5 * time.Second
 	o := newOracle()
 	receiver := o.receiver(t, behaviour{fail: 0.05, hang: 0.0005, hangs: 8 * time.Second})
-	one := f.start(t, "one")
+	one := f.start(t, "one", "--log-level", "info")
 	one.awaitReady(t, f)
 	l := f.register(t, one.api, o, receiver.URL, webhooks, types)
 	var publishing sync.WaitGroup
 	publishing.Go(func() { l.publish(0, events) })
 	l.awaitDelivered(t, events/4)
-	two := f.start(t, "two")
+	two := f.start(t, "two", "--log-level", "info")
 	two.awaitReady(t, f)
 	l.awaitDelivered(t, events/2)
 	one.stop(t, f)
@@ -73,6 +73,6 @@ func TestStop(t *testing.T) {
 	f.start(t, "two")
 	publishing.Wait()
 	v := l.settle(t, events)
-	require.Zero(t, v.duplicates)
+	require.Zero(t, v.duplicates, "of %d pairs:\n%s", v.owed, f.troubles())
 	t.Logf("%d pairs, %d attempts, no duplicates over two rolling restarts", v.owed, v.attempts)
 }

@@ -37,3 +37,18 @@ func (p *relayProcess) metrics(t *testing.T) map[string]float64 {
 	}
 	return sums
 }
+
+// troubles are the lines of the log that explain a repetition in a run in which nobody crashed.
+func (f *fleet) troubles() string {
+	f.logs.mu.Lock()
+	defer f.logs.mu.Unlock()
+	var lines []string
+	for line := range strings.Lines(f.logs.b.String()) {
+		for _, name := range []string{"drain_incomplete", "partitions_lost", "commit_failed", "fetch_failed", "class=timeout", "class=canceled"} {
+			if strings.Contains(line, name) {
+				lines = append(lines, line)
+			}
+		}
+	}
+	return strings.Join(lines[max(0, len(lines)-60):], "")
+}

@@ -3,7 +3,7 @@
 package main
 
 import (
-	"strings"
+	"fmt"
 	"testing"
 	"time"
 
@@ -33,15 +33,17 @@ func (l *load) recovered(t *testing.T, from, to int, idle float64, relays ...*re
 		return true
 	}
 	require.Eventually(t, arrived, time.Minute, 50*time.Millisecond, "events after the fault are not delivered:\n%s", &l.f.logs)
+	// What waits for its next attempt is the retry wheel's, and may.
+	window := func(what string) string { return fmt.Sprintf("relay_window_%s{group=%q}", what, "intake") }
 	for _, p := range relays {
 		var m map[string]float64
 		if !assert.Eventually(t, func() bool {
 			m = p.metrics(t)
-			return m["relay_window_records"]+m["relay_window_bytes"]+m["relay_window_deliveries"] == 0 && m["relay_partitions_halted"] == 0 &&
+			return m[window("records")]+m[window("bytes")]+m[window("deliveries")] == 0 && m["relay_partitions_halted"] == 0 &&
 				(idle == 0 || m["go_goroutines"] <= idle+leakedGoroutines)
 		}, 30*time.Second, 100*time.Millisecond) {
-			t.Fatalf("left over: %v records, %v bytes and %v deliveries in the window, %v halted partitions, %v goroutines (%v before)", m["relay_window_records"],
-				m["relay_window_bytes"], m["relay_window_deliveries"], m["relay_partitions_halted"], m["go_goroutines"], idle)
+			t.Fatalf("left over: %v records, %v bytes and %v deliveries in the window, %v halted partitions, %v goroutines (%v before)", m[window("records")],
+				m[window("bytes")], m[window("deliveries")], m["relay_partitions_halted"], m["go_goroutines"], idle)
 		}
 	}
 }
@@ -50,21 +52,6 @@ func (l *load) recovered(t *testing.T, from, to int, idle float64, relays ...*re
 func (p *relayProcess) idleGoroutines(t *testing.T) float64 {
 	t.Helper()
 	return p.metrics(t)["go_goroutines"]
-}
-
-// troubles are the lines of the log that explain a repetition in a run in which nobody crashed.
-func (f *fleet) troubles() string {
-	f.logs.mu.Lock()
-	defer f.logs.mu.Unlock()
-	var lines []string
-	for line := range strings.Lines(f.logs.b.String()) {
-		for _, name := range []string{"drain_incomplete", "partitions_lost", "commit_failed", "fetch_failed", "class=timeout", "class=canceled"} {
-			if strings.Contains(line, name) {
-				lines = append(lines, line)
-			}
-		}
-	}
-	return strings.Join(lines[max(0, len(lines)-60):], "")
 }
 
 // awaitDeath waits until the process has ended by itself.
