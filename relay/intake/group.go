@@ -92,6 +92,8 @@ type Group struct {
 	roomy    chan struct{}          // capacity 1: a paused partition's inbox has room
 	workers  sync.WaitGroup         // workers of assignments, and hand-offs of drains
 
+	draining sync.Mutex // held for a whole drain, its commit included
+
 	commitLogged atomic.Int64 // Unix ns of the last log line about a failed commit
 }
 
@@ -199,7 +201,7 @@ func (g *Group) session(ctx context.Context) error {
 	stopLoops()
 	running.Wait()
 
-	g.drain(client, g.take(nil), ErrStopping)
+	g.drain(client, nil, ErrStopping)
 	// What the client itself calls at close finds no assignment left, unless a rebalance came in between.
 	defer time.AfterFunc(closePatience, endClient).Stop() // see commitPatience
 	client.CloseAllowingRebalance()

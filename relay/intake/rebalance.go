@@ -84,7 +84,7 @@ func (g *Group) onRevoked(_ context.Context, client *kgo.Client, revoked map[str
 		return
 	}
 	g.o.Log.Info("partitions_revoked", "group", g.o.Group, "partitions", revoked)
-	g.drain(client, g.take(revoked), ErrRevoked)
+	g.drain(client, revoked, ErrRevoked)
 	client.ResumeFetchPartitions(revoked)
 }
 
@@ -135,8 +135,13 @@ func (g *Group) take(parts map[string][]int32) []*Assignment {
 // handOff runs beside the drain: it waits for room in the producer's buffer, the drain only for its own time.
 func (g *Group) handOff(a *Assignment) { g.workers.Go(func() { g.o.HandOff(a) }) }
 
-// drain ends assignments without losing or repeating what finished: see step 4 of the package comment.
-func (g *Group) drain(client *kgo.Client, list []*Assignment, cause error) {
+// drain ends the assignments of partitions, or all for nil, without losing or repeating what finished: see step 4 of the
+// package comment. A revocation waits here for a stop that has the partition in hand: if it returned before their
+// commit, their next owner would read what is being finished, and the commit would then go back behind that owner's.
+func (g *Group) drain(client *kgo.Client, parts map[string][]int32, cause error) {
+	g.draining.Lock()
+	defer g.draining.Unlock()
+	list := g.take(parts)
 	if len(list) == 0 {
 		return
 	}
