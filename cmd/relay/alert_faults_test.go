@@ -18,6 +18,7 @@ import (
 // TestAlertsSurviveKills: every delivery that is given up is counted in an alert, whenever the relay is killed, and the
 // storm is a handful of messages all the same: one a minute, and one after each start.
 func TestAlertsSurviveKills(t *testing.T) {
+	t.Parallel()
 	const events, kills = 600, 2
 	f := newFleet(t, time.Second, 5*time.Second, 30*time.Second)
 	var attempts, messages, counted atomic.Int64

@@ -127,6 +127,7 @@ func (p *pager) eventually(t *testing.T, f *fleet, what string, cond func() bool
 // TestAlerts: who is told when deliveries are given up and when a webhook is suspended, over both APIs; an alert
 // integration that cannot be reached leads to nothing further; the relay's own events reach who names them alone.
 func TestAlerts(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, time.Second)
 	pages := &pager{failures: map[string]failureMessage{}}
 	server := pages.serve(t)

@@ -68,6 +68,7 @@ func TestBench(t *testing.T) {
 }
 
 func TestBench_Table(t *testing.T) {
+	t.Parallel()
 	withBenchProcesses(t)
 	code, stdout, stderr := runWith(t, "bench", "fail", "--rounds", "1", "--events", "2000", "--webhooks", "50")
 	require.Equal(t, exitOK, code, "%s", stderr)

@@ -15,6 +15,7 @@ import (
 // TestForcedBreakerIsFollowedByAll: what an operator decides through one instance holds on the other within a second,
 // and neither a lost Redis nor a restart forgets it.
 func TestForcedBreakerIsFollowedByAll(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, time.Second)
 	var received atomic.Int64
 	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { received.Add(1) }))

@@ -22,6 +22,7 @@ import (
 // TestCanary: secrets are in every place that takes one; the API is used and misused, deliveries succeed and fail in
 // every way; then no log line, answer, metric, topic or Redis key holds any of them.
 func TestCanary(t *testing.T) {
+	t.Parallel()
 	a := newAviary(t)
 	receiver := httptest.NewServer(http.HandlerFunc(echo))
 	t.Cleanup(receiver.Close)

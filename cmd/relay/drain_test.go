@@ -33,6 +33,7 @@ func (f *fleet) refuseRetries(cluster *kfake.Cluster, err *kerr.Error) (remove f
 // TestRefusedWrites: while Kafka takes no retry records, no commit passes the events that need one and readiness is
 // red; once it takes them, everything goes on without a restart.
 func TestRefusedWrites(t *testing.T) {
+	t.Parallel()
 	const events = 500
 	f, cluster := newSafeFleet(t, time.Second)
 	o := newOracle()
@@ -57,6 +58,7 @@ func TestRefusedWrites(t *testing.T) {
 
 // TestKillWhileDraining: an operator who does not wait for the end of a stop loses nothing.
 func TestKillWhileDraining(t *testing.T) {
+	t.Parallel()
 	const events = 500
 	f, cluster := newSafeFleet(t, time.Second)
 	o := newOracle()

@@ -190,12 +190,27 @@ func (p *relayProcess) awaitReady(t *testing.T, f *fleet) {
 	}, 30*time.Second, 50*time.Millisecond, "relay never became ready:\n%s", &f.logs)
 }
 
+// nextPort is where freeAddr looks next. It begins at a place that another run of these tests is unlikely to be at.
+var nextPort atomic.Uint32
+
+func init() { nextPort.Store(uint32(os.Getpid()*97) % ports) }
+
+// Below what the kernel hands out for connections and for port 0 (32768 to 60999 by default), so that nobody else takes
+// an address between its choice and the start of the process that it is for.
+const firstPort, ports = 12000, 20000
+
+// freeAddr is an address on loopback that nobody listens on, another one with each call.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	for range ports {
+		addr := fmt.Sprintf("127.0.0.1:%d", firstPort+nextPort.Add(1)%ports)
+		if l, err := net.Listen("tcp", addr); err == nil {
+			_ = l.Close()
+			return addr
+		}
+	}
+	t.Fatal("no free port")
+	return ""
 }
 
 type lockedBuffer struct {

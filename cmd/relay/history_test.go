@@ -73,6 +73,7 @@ func (f *fleet) event(t *testing.T, topic, id, value string) *kgo.Record {
 // TestInsight walks what an operator asks about deliveries: which webhooks want an event and why, what was attempted,
 // how it went over time, what was rejected; and tries a webhook out from a process that only serves the API.
 func TestInsight(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, time.Second)
 	var status atomic.Int64
 	status.Store(http.StatusOK)

@@ -16,6 +16,7 @@ import (
 // TestJobs_OutliveTheirProcess: a bulk resend is asked of one process, which is killed in the middle. The other carries
 // it to its end: everything arrives, and nothing stays listed.
 func TestJobs_OutliveTheirProcess(t *testing.T) {
+	t.Parallel()
 	const events = 60 // three batches of the ramp
 	f := newFleet(t, time.Second)
 	var healthy atomic.Bool
@@ -31,7 +32,7 @@ func TestJobs_OutliveTheirProcess(t *testing.T) {
 		arrived[r.Header.Get("Webhook-Event-Id")]++
 	}))
 	defer receiver.Close()
-	one, two := f.start(t, "one"), f.start(t, "two")
+	one, two := f.start(t, "one", "--session-timeout", "6s"), f.start(t, "two", "--session-timeout", "6s")
 	one.awaitReady(t, f)
 	two.awaitReady(t, f)
 	_, err := one.api.call(t.Context(), http.MethodPost, "/v1/webhooks", map[string]any{

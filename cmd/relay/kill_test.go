@@ -11,6 +11,7 @@ import (
 // TestKill accounts for every pair of event and webhook while the relay is killed three times and Redis is emptied
 // once, with receivers that fail and hang.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	const (
 		events   = 20_000
 		webhooks = 100
@@ -46,6 +47,7 @@ func TestKill(t *testing.T) {
 // TestStop: a relay that is asked to stop under load, and one that joins and leaves, repeat nothing that a receiver
 // acknowledged.
 func TestStop(t *testing.T) {
+	t.Parallel()
 	const (
 		events   = 6_000
 		webhooks = 20

@@ -34,6 +34,7 @@ func restartable(t *testing.T) func() *kfake.Cluster {
 // TestKafkaGone: the broker goes away under load and comes back on the same address with what it had. Nothing is lost
 // and the relay goes on without a restart.
 func TestKafkaGone(t *testing.T) {
+	t.Parallel()
 	start := restartable(t)
 	cluster := start()
 	f := newFleetOn(t, cluster.ListenAddrs(), "", time.Second)
@@ -63,6 +64,7 @@ func TestKafkaGone(t *testing.T) {
 // TestDivertAndBack walks a failing endpoint through everything that an operator meets: diverted, listed, resent,
 // suspended, unsuspended.
 func TestDivertAndBack(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, time.Second)
 	var broken atomic.Int64 // the status that the receiver answers, 0: fine
 	var arrived atomic.Int64

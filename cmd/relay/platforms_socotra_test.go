@@ -18,6 +18,7 @@ import (
 // integration is told of both, what comes meanwhile is diverted, and the calls of the page bring it back. Beside it are one that
 // says nothing about failures, whose events are dropped, and one that tells nobody.
 func TestPlatforms_SocotraSuspends(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, time.Second)
 	at := newReceivers(t, f, "claims", "quiet", "mute", "pager")
 	p := &platformTest{t: t, f: f, p: f.start(t, "one"), at: at, cases: platformCases()[1:2]}

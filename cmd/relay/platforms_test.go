@@ -198,6 +198,7 @@ func (p *platformTest) awaitDiverted(webhook string, n int) (ids []string) {
 // but that page, which verifies every request: at once, after a retry, after a diversion and a resend; of events that came
 // from Kafka as CloudEvents and in the platform's own envelope.
 func TestPlatforms(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, time.Second)
 	at := newReceivers(t, f, "ophelos", "socotra", "ocelot", "ocelot-north", "donutwork", "receeve")
 	p := &platformTest{t: t, f: f, p: f.start(t, "one"), at: at, cases: platformCases()}

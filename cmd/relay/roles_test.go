@@ -16,6 +16,7 @@ import (
 // TestRolesApart: with deliveries and API in processes of their own, a webhook made in one is delivered to by the
 // other, and what the other diverted is listed and resent by the first.
 func TestRolesApart(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, time.Second)
 	var healthy atomic.Bool
 	arrived := make(chan string, 16)

@@ -62,6 +62,7 @@ func ceHeaders(id, kind string, extra ...string) []kgo.RecordHeader {
 
 // TestRows_Input runs one relay through whatever a platform may write.
 func TestRows_Input(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, time.Second)
 	c := newCatcher(t)
 	p := f.start(t, "one")
