@@ -45,7 +45,8 @@ type oracle struct {
 	// onReceipt runs with each receipt before it is answered; n counts them from 1.
 	onReceipt func(n int)
 
-	hung atomic.Pointer[chan struct{}] // while set, receivers answer nothing until it is closed
+	hung   atomic.Pointer[chan struct{}] // while set, receivers answer nothing until it is closed
+	served atomic.Bool                   // what hung is then answered as any other; false: with a 503
 }
 
 func newOracle() *oracle {
@@ -107,8 +108,10 @@ func (o *oracle) receiver(t *testing.T, b behaviour) *httptest.Server {
 			case <-stop:
 			case <-r.Context().Done():
 			}
-			w.WriteHeader(http.StatusServiceUnavailable)
-			return
+			if !o.served.Load() || r.Context().Err() != nil {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return
+			}
 		}
 		webhook := strings.TrimPrefix(r.URL.Path, "/hook/")
 		roll := roll(r.Header)

@@ -19,7 +19,7 @@ func TestRow78_NoFilesLeft(t *testing.T) {
 		events   = 300
 	)
 	f := newFleet(t, time.Second)
-	f.timeout = 10 * time.Second
+	f.timeout = 30 * time.Second
 	f.env = []string{"TEST_NOFILE=256"}
 	o := newOracle()
 	receiver := o.receiver(t, behaviour{})
@@ -27,6 +27,7 @@ func TestRow78_NoFilesLeft(t *testing.T) {
 	p.awaitReady(t, f)
 	l := f.register(t, p.api, o, receiver.URL, webhooks, 3) // 40 endpoints want each event, with eight connections each
 	idle := p.idleGoroutines(t)
+	o.served.Store(true) // the endpoints do nothing wrong but wait
 	resume := o.hang()
 	l.publish(0, events)
 	require.Eventually(t, func() bool {

@@ -2,6 +2,7 @@ package retry
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,10 +18,10 @@ func TestRow61_ClockJumps(t *testing.T) {
 			for _, after := range []time.Duration{0, class / 2} {
 				t.Run(fmt.Sprintf("%s in a wait of %s after %s", jump, class, after), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
-						var off time.Duration
-						w := &Wheel{clock: newClock(func() time.Time { return time.Now().Add(off) })}
+						var off atomic.Int64 // ns
+						w := &Wheel{clock: newClock(func() time.Time { return time.Now().Add(time.Duration(off.Load())) })}
 						appended := time.Now() // by the broker, whose clock does not jump
-						timer := time.AfterFunc(after, func() { off = jump })
+						timer := time.AfterFunc(after, func() { off.Store(int64(jump)) })
 						defer timer.Stop()
 						synctest.Wait()
 						require.True(t, w.sleep(t.Context(), class, w.clock.appended(appended, time.Now())))
