@@ -104,6 +104,8 @@ type Dispatcher struct {
 	stop context.CancelFunc
 	work sync.WaitGroup // attempts and suspensions
 
+	gate *gate
+
 	lastLane atomic.Pointer[lane] // of the latest fresh delivery
 	switched atomic.Int64         // Unix ns: when lastLane last changed
 
@@ -149,6 +151,7 @@ func New(o Options) *Dispatcher {
 	d.metrics = newMetrics(d, o.Registerer)
 	asker, _ := o.Client.(token.Doer) // nil: endpoints with OAuth2 cannot be served
 	d.tokens = token.New(asker, o.Registerer)
+	d.gate = newGate(d.overdue)
 	return d
 }
 
@@ -254,8 +257,8 @@ const pauseFor = 20 * time.Millisecond
 // pump starts as many attempts as may start. Callers hold l.mu.
 func (d *Dispatcher) pump(l *lane, now time.Time) {
 	for {
-		t, wait := l.next(now)
-		if t == nil {
+		ready, wait := l.ready(now)
+		if !ready {
 			if wait > 0 && l.wake == nil {
 				l.wake = time.AfterFunc(wait, func() {
 					l.mu.Lock()
@@ -266,13 +269,19 @@ func (d *Dispatcher) pump(l *lane, now time.Time) {
 			}
 			return
 		}
+		p := d.gate.enter(l, now)
+		if p == nil {
+			return // in line
+		}
+		t := l.start(now)
 		d.work.Add(1)
-		go d.run(l, t)
+		go d.run(l, t, p)
 	}
 }
 
-// run makes attempts until the lane has nothing that may start, so that a busy lane keeps its goroutines.
-func (d *Dispatcher) run(l *lane, t *Task) {
+// run makes attempts while it has a place, so that busy lanes share the goroutines that there are: for its own lane as
+// long as nobody waits, else for the lane whose turn it is.
+func (d *Dispatcher) run(l *lane, t *Task, p *place) {
 	defer d.work.Done()
 	for t != nil {
 		d.attempt(l, t)
@@ -283,10 +292,52 @@ func (d *Dispatcher) run(l *lane, t *Task) {
 		if t.Share == Fresh {
 			l.held--
 		}
-		t, _ = l.next(now)
+		t = nil
+		if d.gate.stays(p) {
+			if ready, _ := l.ready(now); ready {
+				t = l.start(now)
+				p.since.Store(now.UnixNano())
+			}
+		}
 		// After a success the slow start may allow more than this goroutine; after a pause the timer must be set.
 		d.pump(l, now)
 		l.mu.Unlock()
+		if t == nil {
+			l, t = d.turn(p, now)
+		}
+	}
+}
+
+// turn starts an attempt of the lane whose turn it is; nil: there is none, and the place is given back.
+func (d *Dispatcher) turn(p *place, now time.Time) (*lane, *Task) {
+	for l := d.gate.next(p, now); l != nil; l = d.gate.next(p, now) {
+		var t *Task
+		l.mu.Lock()
+		l.turns--
+		if ready, _ := l.ready(now); ready {
+			t = l.start(now)
+		}
+		d.pump(l, now) // what it has besides waits for another turn
+		l.mu.Unlock()
+		if t != nil {
+			return l, t
+		}
+	}
+	return nil, nil
+}
+
+// overdue serves the line with the places of attempts that only wait. The gate's timer calls it.
+func (d *Dispatcher) overdue() {
+	for {
+		now := time.Now()
+		p := d.gate.spare(now)
+		if p == nil {
+			return
+		}
+		if l, t := d.turn(p, now); t != nil {
+			d.work.Add(1)
+			go d.run(l, t, p)
+		}
 	}
 }
 

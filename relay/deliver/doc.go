@@ -5,8 +5,12 @@
 // # Owners
 //
 //   - A Task belongs to whoever submits it until Submit, then to the lane, and ends with exactly one call of Done.
-//   - A lane belongs to one endpoint. Its mutex guards queues, counts and pacing. Attempts run in at most
-//     `concurrency` goroutines, which end when the queue is empty, so that an idle endpoint costs nothing.
+//   - A lane belongs to one endpoint. Its mutex guards queues, counts and pacing. At most `concurrency` of its attempts
+//     are under way; an idle endpoint costs nothing.
+//   - The gate bounds how many attempts keep this machine busy over all lanes: a lane that may start one needs a place,
+//     or waits in line for it. Its mutex is taken with a lane's held. An attempt that only waits for its receiver gives
+//     its place up, so that no endpoint, however many hang, keeps the others from starting. The goroutine that made an
+//     attempt goes on with the next in line while it has its place, and ends otherwise.
 //   - The breaker has its own lock and never calls back into the lane.
 //   - The sweep goroutine (Run) hands off what has waited 5 s without having begun, or stands behind a breaker that was
 //     opened from outside, adds up what each tenant holds, and evicts idle lanes.
@@ -42,7 +46,7 @@
 // A test call (Dispatcher.Test) makes one attempt with the same code and has no task in any lane: it belongs to its
 // caller, leaves no record and cannot end in any of the above.
 //
-// Read task.go, decide.go (what follows from a result: pure), lane.go (when an attempt may start), attempt.go (one
+// Read task.go, decide.go (what follows from a result: pure), lane.go and gate.go (when an attempt may start), attempt.go (one
 // attempt; authorized.go where it needs an access token, scrub.go for what receivers echo), settle.go and alert.go (the
 // effects), dispatcher.go, sweep.go, tenant.go and endpoint.go (what comes from outside); attempts.go (what is
 // recorded) and testcall.go stand beside them.

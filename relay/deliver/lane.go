@@ -34,6 +34,7 @@ type lane struct {
 	moved     time.Time     // an attempt ended, or the first of several began
 	lastUsed  time.Time
 	wake      *time.Timer // starts the lane again when the rate limit or a pause allows
+	turns     int         // how often it is in line for a place, see gate
 	evicted   bool        // no longer in the dispatcher's map: get another one
 }
 
@@ -157,22 +158,34 @@ func (l *lane) hogs(now time.Time, p pressure) bool {
 	return p.others && p.contended && (l.held >= max(p.share, l.limit) || l.tenant.over.Load()) && l.drainTime(now) > hogAfter
 }
 
-// next takes the task that may start now, or nil. wait is set when the rate limit is what holds it back. Callers
-// hold mu.
-func (l *lane) next(now time.Time) (t *Task, wait time.Duration) {
-	fresh, backlog := &l.queues[Fresh], &l.queues[Backlog]
-	if fresh.len()+backlog.len() == 0 || l.running >= l.breaker.Concurrency(l.limit) {
-		return nil, 0
+// ready reports whether an attempt may start now. wait is set when the rate limit is what holds it back. Callers hold
+// mu.
+func (l *lane) ready(now time.Time) (ok bool, wait time.Duration) {
+	if l.queues[Fresh].len()+l.queues[Backlog].len() == 0 || l.running >= l.breaker.Concurrency(l.limit) {
+		return false, 0
 	}
 	if l.blocked(now) > 0 {
-		return nil, 0 // the queue was flushed, or is about to be
+		return false, 0 // the queue was flushed, or is about to be
 	}
+	if l.limiter != nil && l.limiter.TokensAt(now) < 1 {
+		r := l.limiter.ReserveN(now, 1)
+		wait = max(r.DelayFrom(now), 1)
+		r.CancelAt(now)
+		return false, wait
+	}
+	return true, 0
+}
+
+// startable is for how many attempts the lane should be in line. Callers hold mu.
+func (l *lane) startable() int {
+	queued := l.queues[Fresh].len() + l.queues[Backlog].len()
+	return min(queued, max(l.limit-l.running, 1), turnsPerLane)
+}
+
+// start takes the task that is to be attempted now, where ready says that one may. Callers hold mu.
+func (l *lane) start(now time.Time) *Task {
 	if l.limiter != nil {
-		if r := l.limiter.ReserveN(now, 1); r.DelayFrom(now) > 0 {
-			wait = r.DelayFrom(now)
-			r.CancelAt(now)
-			return nil, wait
-		}
+		l.limiter.AllowN(now, 1)
 	}
 	if l.running == 0 {
 		l.moved = now
@@ -180,10 +193,11 @@ func (l *lane) next(now time.Time) (t *Task, wait time.Duration) {
 	l.running++
 	l.advised = time.Time{}
 	l.turn++
+	fresh, backlog := &l.queues[Fresh], &l.queues[Backlog]
 	if fresh.len() == 0 || (backlog.len() > 0 && l.turn%backlogTurn == 0) {
-		return backlog.pop(), 0
+		return backlog.pop()
 	}
-	return fresh.pop(), 0
+	return fresh.pop()
 }
 
 // pace gives the time until a postponed delivery may come back: not before base, with full jitter, and never more

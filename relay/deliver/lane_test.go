@@ -130,3 +130,12 @@ func TestLane_Admit(t *testing.T) {
 		})
 	}
 }
+
+// next starts what may start: nil when nothing may.
+func (l *lane) next(now time.Time) (*Task, time.Duration) {
+	ready, wait := l.ready(now)
+	if !ready {
+		return nil, wait
+	}
+	return l.start(now), 0
+}
