@@ -78,9 +78,12 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.text()), nil }
 
 // UnmarshalJSON reads a plaintext (or the placeholder) that a client sent.
 func (s *Secret) UnmarshalJSON(b []byte) error {
-	plain := s.Reveal() // which null leaves as it is
-	if err := json.Unmarshal(b, &plain); err != nil {
-		return err
+	if string(b) == "null" {
+		return nil
+	}
+	plain, ok := jsonText(b)
+	if !ok {
+		return json.Unmarshal(b, new(string)) // says what it is instead
 	}
 	*s = NewSecret(plain)
 	return nil

@@ -135,8 +135,7 @@ func (r *Retry) UnmarshalJSON(b []byte) error {
 	if string(b) == "null" {
 		return nil
 	}
-	var name string
-	if json.Unmarshal(b, &name) == nil {
+	if name, ok := jsonText(b); ok {
 		if _, ok := namedSchedules[name]; !ok {
 			return fmt.Errorf("retry %q is not one of none, one, three, standard", name)
 		}
@@ -249,9 +248,9 @@ func (d *Duration) UnmarshalJSON(b []byte) error {
 	if string(b) == "null" {
 		return nil
 	}
-	var text string
-	if err := json.Unmarshal(b, &text); err != nil {
-		return fmt.Errorf("a duration is text such as \"15s\": %w", err)
+	text, ok := jsonText(b)
+	if !ok {
+		return fmt.Errorf("a duration is text such as \"15s\", not %.20s", b)
 	}
 	parsed, err := time.ParseDuration(text)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"eventrelay/catalog"
 )
@@ -33,14 +34,29 @@ type tenantIndex struct {
 	all    []*Subscription
 }
 
-// Subscription is a webhook, compiled for matching. It is immutable.
+// Subscription is a webhook, compiled for matching. It does not change, except that its filter is compiled when the
+// first event asks: most webhooks of many are idle, and a compiled filter is as large as the rest of a subscription.
 type Subscription struct {
 	Webhook *catalog.Webhook
 	// Known is the registry offset from which an instance knows this version of the webhook.
 	Known int64
 
-	filter   *catalog.Filter
+	filtered bool                           // it has a filter, which compiles
+	filter   atomic.Pointer[catalog.Filter] // nil: not compiled yet
 	patterns []catalog.Pattern
+}
+
+// wanted is the compiled filter.
+func (s *Subscription) wanted() (*catalog.Filter, error) {
+	if f := s.filter.Load(); f != nil {
+		return f, nil
+	}
+	f, err := catalog.CompileFilter(s.Webhook.Filter)
+	if err != nil {
+		return nil, err
+	}
+	s.filter.Store(f) // whoever else compiled it meanwhile made the same
+	return f, nil
 }
 
 // NewIndex returns an empty index.
@@ -123,7 +139,7 @@ func compile(w *catalog.Webhook, known int64) (*Subscription, error) {
 	if err != nil {
 		return nil, err
 	}
-	sub := &Subscription{Webhook: w, Known: known, filter: filter}
+	sub := &Subscription{Webhook: w, Known: known, filtered: filter != nil}
 	for _, text := range w.Events {
 		p, err := catalog.ParsePattern(text)
 		if err != nil {
@@ -137,7 +153,7 @@ func compile(w *catalog.Webhook, known int64) (*Subscription, error) {
 
 // reduce drops patterns that another one of the same webhook covers, so that an event finds the webhook once.
 func reduce(patterns []catalog.Pattern) []catalog.Pattern {
-	var kept []catalog.Pattern
+	kept := make([]catalog.Pattern, 0, len(patterns))
 	for i, p := range patterns {
 		covered := slices.ContainsFunc(patterns[:i], func(q catalog.Pattern) bool { return q == p })
 		for _, q := range patterns {
@@ -240,11 +256,15 @@ func (c *Candidates) wants(s *Subscription) (bool, error) {
 			}
 		}
 	}
-	if s.filter == nil {
+	if !s.filtered {
 		return true, nil
+	}
+	filter, err := s.wanted()
+	if err != nil {
+		return false, err
 	}
 	if c.read == nil {
 		c.read = catalog.NewEventReader(ev)
 	}
-	return s.filter.MatchReader(c.read)
+	return filter.MatchReader(c.read)
 }

@@ -173,6 +173,9 @@ func decodeRecord(keys *Keyring, keyText string, value []byte) (resource, error)
 	if err := res.checkIdentity(); err != nil {
 		return resource{key: key}, err
 	}
+	if res.webhook != nil {
+		res.webhook.Intern()
+	}
 	if res.breaker != nil {
 		if err := checkForced(res.breaker); err != nil {
 			return resource{key: key}, fmt.Errorf("%w: %s: %w", ErrBadRecord, key, err)
