@@ -133,6 +133,7 @@ func scenarios() []scenario {
 		{"slow", "receivers that answer after 50 ms are served at the speed that their concurrency allows", slow},
 		{"hang", "one endpoint of 1 000 that hangs does not slow the others down", hang},
 		{"fail", "every fifth request answered 500 is retried until it is delivered, once", fail},
+		{"group", "relays that join and leave a group share a backlog, and nothing is delivered twice", group},
 		{"start", "a relay with 100 000 webhooks delivers soon after it was started, from Redis and from Kafka alone", start},
 		{"match", "finding the webhooks that want an event costs the same among 1 000 and among 1 000 000", matching},
 		{"diverted", "a million diverted events are listed page by page without delay, and sent again", diverted},

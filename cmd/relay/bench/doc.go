@@ -29,5 +29,5 @@
 //
 // Read bench.go (scenarios and their order), stage.go and process.go (what a scenario plays on), role.go (the other
 // side of a process), then the roles receiver.go with tally.go, load.go, bare.go and measured.go, then measure.go (what
-// a measurement is) and the scenarios, backlog.go first.
+// a measurement is) and the scenarios, backlog.go first; group.go is the one with several relays.
 package bench

@@ -50,7 +50,12 @@ type look struct {
 	receiver usage
 }
 
-func (s *stage) look(ctx context.Context, sender *process) (l look, err error) {
+// sender is who makes the deliveries: one process, or several.
+type sender interface {
+	usage(ctx context.Context) (usage, error)
+}
+
+func (s *stage) look(ctx context.Context, sender sender) (l look, err error) {
 	// The receipt in the middle, so that the two usages are taken as close to it as can be.
 	l.sender, err = sender.usage(ctx)
 	err = errors.Join(err, s.receiver.call(ctx, "receipt", nil, &l.got))
@@ -64,7 +69,7 @@ func (s *stage) look(ctx context.Context, sender *process) (l look, err error) {
 // watch follows a run until the receiver has what it expects, or nothing comes any more. from is where the measured
 // part begins; nil means after startShare of the deliveries, when begun is called, unless it is nil. what is shown while it
 // runs. total is the number of deliveries that are waited for.
-func (s *stage) watch(ctx context.Context, what string, sender *process, total int, from *look, begun func() error) (Measurement, error) {
+func (s *stage) watch(ctx context.Context, what string, sender sender, total int, from *look, begun func() error) (Measurement, error) {
 	var (
 		m        Measurement
 		now      look

@@ -242,6 +242,11 @@ func (s *stage) startRelay(ctx context.Context) (*relayProcess, error) {
 	if err := s.emptyRetries(ctx); err != nil {
 		return nil, err
 	}
+	return s.startMember(ctx, s.group())
+}
+
+// startMember starts a relay in a group, which others may be in.
+func (s *stage) startMember(ctx context.Context, group string) (*relayProcess, error) {
 	admin, err := freeAddress()
 	if err != nil {
 		return nil, err
@@ -254,7 +259,6 @@ func (s *stage) startRelay(ctx context.Context) (*relayProcess, error) {
 	for i, d := range s.topics.Delays {
 		delays[i] = d.String()
 	}
-	group := s.group()
 	args := []string{"serve", "--kafka", s.kafka, "--redis", s.redis, "--instance-id", "", "--group", group,
 		"--topic-prefix", s.topics.Prefix, "--domain-topics", s.topic + "=debt", "--topic-partitions", fmt.Sprint(s.topics.Partitions),
 		"--topic-replication", "1", "--retry-delays", strings.Join(delays, ","), "--event-max-bytes", "1MiB", "--from", "earliest",
