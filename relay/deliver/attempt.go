@@ -27,8 +27,9 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 // attempt makes one attempt of a task and carries out what follows. The webhook is looked up again: an edit,
 // suspension or deletion since Submit takes effect here.
 func (d *Dispatcher) attempt(l *lane, t *Task) {
+	began := time.Now()
 	webhook, suspension, integration := d.o.Webhooks.Webhook(t.Delivery.UID)
-	if next := routed(t.Delivery, webhook, suspension, time.Now()); next.Action != ActionSend {
+	if next := routed(t.Delivery, webhook, suspension, began); next.Action != ActionSend {
 		d.settle(t, webhook, next, outbound.Result{})
 		return
 	}
@@ -42,14 +43,15 @@ func (d *Dispatcher) attempt(l *lane, t *Task) {
 		d.postpone(t, l.paced(retryAfter))
 		return
 	}
-	res, err := d.send(t, tgt, report)
+	res, err := d.send(t, tgt, began, report)
 	if errors.Is(err, payload.ErrFormat) {
 		t.Delivery.LastError = err.Error()
 		d.settle(t, webhook, Next{Action: ActionDivert, Reason: divert.ReasonFormat}, res)
 		return
 	}
-	d.react(l, res)
-	next := decided(t.Delivery, webhook, res, time.Now(), 2*rand.Float64()-1)
+	ended := time.Now()
+	d.react(l, res, ended)
+	next := decided(t.Delivery, webhook, res, ended, 2*rand.Float64()-1)
 	if t.Delivery.Alert != nil {
 		next = endOfAlert(next) // before it is recorded
 	}
@@ -59,7 +61,7 @@ func (d *Dispatcher) attempt(l *lane, t *Task) {
 
 // send composes and sends one request. The breaker learns the outcome on every path, a panic included: a probe
 // whose outcome is never told would keep the endpoint closed for ever.
-func (d *Dispatcher) send(t *Task, tgt *target, report func(breaker.Outcome)) (res outbound.Result, err error) {
+func (d *Dispatcher) send(t *Task, tgt *target, now time.Time, report func(breaker.Outcome)) (res outbound.Result, err error) {
 	outcome := breaker.Excluded
 	defer func() {
 		if r := recover(); r != nil {
@@ -70,7 +72,7 @@ func (d *Dispatcher) send(t *Task, tgt *target, report func(breaker.Outcome)) (r
 	}()
 	s := scratches.Get().(*scratch)
 	defer scratches.Put(s)
-	if err := tgt.encoding.Compose(&s.message, t.Delivery, time.Now()); err != nil {
+	if err := tgt.encoding.Compose(&s.message, t.Delivery, now); err != nil {
 		return res, err
 	}
 	s.headers = s.headers[:0]
@@ -111,8 +113,7 @@ func classify(res outbound.Result) breaker.Outcome {
 
 // react applies a result to the lane: latency, the pause that a receiver asked for, and a breaker that opened, which
 // hands off what is queued.
-func (d *Dispatcher) react(l *lane, res outbound.Result) {
-	now := time.Now()
+func (d *Dispatcher) react(l *lane, res outbound.Result, now time.Time) {
 	l.mu.Lock()
 	l.observe(now, res.Latency)
 	held := res.RetryAfter > 0 && now.Add(res.RetryAfter).Sub(l.notBefore) > holdStep

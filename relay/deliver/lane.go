@@ -88,11 +88,7 @@ func (q *queue) removeIf(match func(*Task) bool) []*Task {
 
 // blocked is how long no attempt can start: the breaker is open, or the receiver asked for a pause. Callers hold mu.
 func (l *lane) blocked(now time.Time) time.Duration {
-	wait := l.notBefore.Sub(now)
-	if l.breaker.State().State == breaker.Open {
-		wait = max(wait, l.breaker.Wait())
-	}
-	return max(wait, 0)
+	return max(l.notBefore.Sub(now), l.breaker.Blocked(now), 0)
 }
 
 // configure applies the endpoint's limits as they are now. Callers hold mu.

@@ -46,7 +46,7 @@ func (d *Dispatcher) Test(ctx context.Context, w *catalog.Webhook, in *catalog.I
 	}
 	delivery := relay.NewDelivery(ev, w.UID, relay.Coordinates{}, 0, nil, ev.Time)
 	x := &Exchange{}
-	res, err := d.send(&Task{Delivery: delivery, Context: ctx, trace: x}, tgt, func(breaker.Outcome) {})
+	res, err := d.send(&Task{Delivery: delivery, Context: ctx, trace: x}, tgt, time.Now(), func(breaker.Outcome) {})
 	switch {
 	case errors.Is(err, payload.ErrFormat):
 		return nil, fmt.Errorf("%w: %w", ErrCannotSend, err)

@@ -200,6 +200,17 @@ func (b *Breaker) Wait() time.Duration {
 	return b.wait(time.Now())
 }
 
+// Blocked is Wait for a breaker that is open, as of now, and 0 for any other: half-open, attempts may queue behind the
+// probe.
+func (b *Breaker) Blocked(now time.Time) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.state != Open {
+		return 0
+	}
+	return b.wait(now)
+}
+
 func (b *Breaker) wait(now time.Time) time.Duration {
 	switch {
 	case b.forced == Open:

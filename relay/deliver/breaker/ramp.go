@@ -62,9 +62,12 @@ func (b *Breaker) ramped() {
 func (b *Breaker) Concurrency(limit int) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.ramp.limit = limit
+	if b.state == Closed && b.forced != Open && b.ramp.allowed == 0 {
+		return limit // nothing of it depends on the time, which costs as much as all the rest to ask
+	}
 	now := time.Now()
 	b.lapse(now)
-	b.ramp.limit = limit
 	switch {
 	case b.forced == Open, b.state == Open && now.Before(b.until):
 		return 0
