@@ -24,6 +24,13 @@ type scratch struct {
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
+// recycle lets go of the event and of a large body: a pool would keep them as long as it is used.
+func (s *scratch) recycle() {
+	s.message.Reset()
+	clear(s.headers)
+	scratches.Put(s)
+}
+
 // attempt makes one attempt of a task and carries out what follows. The webhook is looked up again: an edit,
 // suspension or deletion since Submit takes effect here.
 func (d *Dispatcher) attempt(l *lane, t *Task) {
@@ -38,6 +45,13 @@ func (d *Dispatcher) attempt(l *lane, t *Task) {
 		d.Submit(t) // edited meanwhile: it goes elsewhere, or nowhere
 		return
 	}
+	memory, ok := d.room.take(t.Context, tgt.encoding.Room(t.Delivery), l.first(), d.patience(t))
+	if !ok {
+		d.postpone(t, l.paced(d.o.SmallestDelay))
+		return
+	}
+	// Only when what follows is written: while Kafka takes nothing, attempts that would pile up before it do not begin.
+	defer memory.give()
 	report, ok, retryAfter := l.breaker.Allow()
 	if !ok {
 		d.postpone(t, l.paced(retryAfter))
@@ -71,7 +85,7 @@ func (d *Dispatcher) send(t *Task, tgt *target, now time.Time, report func(break
 		report(outcome)
 	}()
 	s := scratches.Get().(*scratch)
-	defer scratches.Put(s)
+	defer s.recycle()
 	if err := tgt.encoding.Compose(&s.message, t.Delivery, now); err != nil {
 		return res, err
 	}

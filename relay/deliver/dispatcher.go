@@ -74,6 +74,8 @@ type Options struct {
 	Room      int
 	// Instances is how many instances are live: limits of endpoints are divided by it. Default: one.
 	Instances func() int
+	// Memory bounds what attempts under way take. Default: defaultMemory.
+	Memory Memory
 	// HandOffAfter is the age at which a first attempt that has not begun is handed off. Default 5 s.
 	HandOffAfter time.Duration
 	// SmallestDelay is the shortest class of the retry wheel.
@@ -99,6 +101,7 @@ type Dispatcher struct {
 	o       Options
 	metrics *metrics
 	tokens  *token.Tokens
+	room    *room
 
 	ctx  context.Context // of suspensions and their retries; ends at Close
 	stop context.CancelFunc
@@ -125,6 +128,9 @@ func New(o Options) *Dispatcher {
 	if o.HandOffAfter == 0 {
 		o.HandOffAfter = defaultHandOffAfter
 	}
+	if o.Memory == (Memory{}) {
+		o.Memory = defaultMemory
+	}
 	if o.Instances == nil {
 		o.Instances = func() int { return 1 }
 	}
@@ -146,7 +152,7 @@ func New(o Options) *Dispatcher {
 	ctx, stop := context.WithCancel(context.Background())
 	d := &Dispatcher{
 		o: o, ctx: ctx, stop: stop, lanes: map[string]*lane{}, tenants: map[string]*tenant{}, parked: map[string]parkedAdvice{},
-		targets: map[targetKey]*target{},
+		targets: map[targetKey]*target{}, room: newRoom(o.Memory),
 	}
 	d.metrics = newMetrics(d, o.Registerer)
 	asker, _ := o.Client.(token.Doer) // nil: endpoints with OAuth2 cannot be served

@@ -14,6 +14,9 @@
 //   - The breaker has its own lock and never calls back into the lane.
 //   - The sweep goroutine (Run) hands off what has waited 5 s without having begun, or stands behind a breaker that was
 //     opened from outside, adds up what each tenant holds, and evicts idle lanes.
+//   - Memory of attempts under way is taken before the breaker is asked and given back when the result is known: bodies
+//     are encoded within it, so that a large event for many webhooks is not there once for each of them. Whoever finds
+//     none waits as long as a delivery may wait in a lane, then hands it off (room.go).
 //   - The goroutines of attempts and suspensions belong to the Dispatcher, which waits for them in Close.
 //
 // # What comes from outside
@@ -46,8 +49,8 @@
 // A test call (Dispatcher.Test) makes one attempt with the same code and has no task in any lane: it belongs to its
 // caller, leaves no record and cannot end in any of the above.
 //
-// Read task.go, decide.go (what follows from a result: pure), lane.go and gate.go (when an attempt may start), attempt.go (one
-// attempt; authorized.go where it needs an access token, scrub.go for what receivers echo), settle.go and alert.go (the
-// effects), dispatcher.go, sweep.go, tenant.go and endpoint.go (what comes from outside); attempts.go (what is
-// recorded) and testcall.go stand beside them.
+// Read task.go, decide.go (what follows from a result: pure), lane.go and gate.go (when an attempt may start), room.go
+// (whether there is memory for it), attempt.go (one attempt; authorized.go where it needs an access token, scrub.go for
+// what receivers echo), settle.go and alert.go (the effects), dispatcher.go, sweep.go, tenant.go and endpoint.go (what
+// comes from outside); attempts.go (what is recorded) and testcall.go stand beside them.
 package deliver

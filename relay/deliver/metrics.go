@@ -1,6 +1,8 @@
 package deliver
 
 import (
+	"sync/atomic"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"eventrelay/relay/deliver/outbound"
@@ -34,6 +36,13 @@ func newMetrics(d *Dispatcher, reg prometheus.Registerer) *metrics {
 			defer d.lanesMu.RUnlock()
 			return float64(len(d.lanes))
 		})
+	used := func(part string, value *atomic.Int64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "relay_memory_used_bytes", Help: "Memory that attempts under way are counted for, by its share (relay_memory_share_bytes).",
+			ConstLabels: prometheus.Labels{"part": part}}, func() float64 { return float64(value.Load()) })
+	}
+	waiting := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "relay_memory_waiting_attempts", Help: "Attempts that wait for memory."},
+		func() float64 { return float64(d.room.waiting.Load()) })
+	reg.MustRegister(used("attempts", &d.room.attempts.used), used("bodies", &d.room.bodies.used), waiting)
 	reg.MustRegister(m.outcomes, m.attempts, m.latency, m.alerts, lanes)
 	return m
 }

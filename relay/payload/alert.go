@@ -32,8 +32,11 @@ func CompileAlert(format catalog.Format, keys Keys) (*Encoding, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Encoding{format: "alert", compose: compose}, nil
+	return &Encoding{format: formatAlert, compose: compose}, nil
 }
+
+// formatAlert stands for the format in errors; no webhook can ask for it.
+const formatAlert catalog.Format = "alert"
 
 func composeAlert(m *Message, a *attempt) error {
 	if a.Alert.Kind == relay.AlertSuspended {
