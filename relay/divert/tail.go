@@ -19,7 +19,7 @@ const (
 	// confirmEvery is how often the tail compares the index with the end of the topic.
 	confirmEvery = time.Minute
 	// tailFetchBytes bounds what the tail's client buffers per broker.
-	tailFetchBytes = 16 << 20
+	tailFetchBytes = 4 << 20
 	failLogEvery   = 10 * time.Second
 )
 

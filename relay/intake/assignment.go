@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -32,6 +34,8 @@ type Assignment struct {
 
 	window *Window
 	bounds Inbox
+	log    *slog.Logger
+	reread func(context.Context, *kgo.Record) (*kgo.Record, error)
 	roomy  chan<- struct{} // capacity 1: tells the gate that the inbox of a paused partition has room
 	ctx    context.Context // ends with ErrRevoked, ErrLost or ErrStopping
 	cancel context.CancelCauseFunc
@@ -43,6 +47,7 @@ type Assignment struct {
 	mu      sync.Mutex
 	inbox   []arrival
 	held    int64         // bytes in the inbox
+	leftOut map[int64]int // sizes of the values that are read again, by offset; only where records wait
 	arrived chan struct{} // capacity 1: the inbox is not empty
 	paused  bool
 	heard   bool // a record has arrived
@@ -54,7 +59,8 @@ type Inbox struct {
 	Records int
 	Bytes   int64
 	// Waiting: records may stand in the inbox for hours, so the window counts them only when they are taken.
-	// Otherwise partitions that wait would use it up and keep those from being read whose records are due.
+	// Otherwise partitions that wait would use it up and keep those from being read whose records are due. Large values
+	// are not kept while they wait, see Assignment.Whole.
 	Waiting bool
 }
 
@@ -71,8 +77,18 @@ type arrival struct {
 func (a *Assignment) put(records []*kgo.Record) (pause bool) {
 	now := time.Now()
 	var bytes int64
-	for _, rec := range records {
-		bytes += recordBytes(rec)
+	var left map[int64]int
+	for i, rec := range records {
+		if a.bounds.Waiting {
+			own, size := detached(rec)
+			if records[i] = own; size > 0 {
+				if left == nil {
+					left = map[int64]int{}
+				}
+				left[rec.Offset] = size
+			}
+		}
+		bytes += recordBytes(records[i])
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -86,12 +102,28 @@ func (a *Assignment) put(records []*kgo.Record) (pause bool) {
 	for _, rec := range records {
 		a.inbox = append(a.inbox, arrival{rec, now})
 	}
+	if a.leftOut == nil {
+		a.leftOut = left
+	} else {
+		maps.Copy(a.leftOut, left)
+	}
 	a.held += bytes
 	select {
 	case a.arrived <- struct{}{}:
 	default:
 	}
 	if a.paused || !(a.window.Full() || len(a.inbox) >= a.bounds.Records || a.held >= a.bounds.Bytes) {
+		return false
+	}
+	a.paused = true
+	return true
+}
+
+// pause notes that the partition is paused. It returns false when it was, or has ended.
+func (a *Assignment) pause() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.paused || a.ended {
 		return false
 	}
 	a.paused = true
@@ -186,7 +218,7 @@ func (a *Assignment) end(cause error) {
 		if !a.bounds.Waiting {
 			a.window.remove(len(a.inbox), a.held)
 		}
-		a.inbox, a.held = nil, 0
+		a.inbox, a.held, a.leftOut = nil, 0, nil
 	}
 	a.mu.Unlock()
 	a.cancel(cause)

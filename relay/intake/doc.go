@@ -40,7 +40,7 @@
 //     commits and its own end back, so at stop both go past it (leave.go).
 //
 // An attempt that hangs holds back the commit of its partition until its own timeout, and nothing else: what settles
-// above it leaves the window, and is kept in the ledger as 64 bytes a record, a million of them with the default window.
+// above it leaves the window, and is kept in the ledger as FinishedBytes a record, a million of them with the default window.
 // A crash in that time reads all of them again.
 //
 // Hand-offs of a drain wait for room in the producer's buffer, the drain does not wait for them: what is not handed
@@ -49,5 +49,14 @@
 // Lost partitions (the member was fenced) are sealed at once; nothing is committed or handed off for them, because
 // another member has read them already.
 //
-// Read window.go, ledger.go, assignment.go, group.go, refusal.go, rebalance.go, leave.go, then intake.go.
+// # Memory
+//
+// The window counts what was polled from the moment of the poll. When its bytes are used up all partitions pause, not
+// only those that had records: each would otherwise add one more of up to the largest size. The client's records share
+// the memory of the answer that they came in, so a worker gives each a value of its own (detach.go): what an endpoint
+// holds up keeps nothing else. Records that wait for hours (Inbox.Waiting) are there without a value of more than
+// 64 KiB, which is read again when it is due and there is room for it (reread.go). Nothing waits for ever for room: what
+// is larger than all of it is there alone.
+//
+// Read window.go, ledger.go, assignment.go, detach.go, reread.go, group.go, refusal.go, rebalance.go, leave.go, then intake.go.
 package intake

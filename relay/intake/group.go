@@ -36,6 +36,8 @@ type GroupOptions struct {
 	DrainTimeout time.Duration
 	// MaxRecordBytes is the largest record that must be readable.
 	MaxRecordBytes int
+	// FetchBytes is what one answer of a broker holds, as stored; more only where a single batch is larger. Default 16 MiB.
+	FetchBytes int
 	// Window is shared by all partitions of the group.
 	Window *Window
 	// Inbox of each partition. Default DefaultInbox.
@@ -56,6 +58,7 @@ type GroupOptions struct {
 const (
 	defaultSessionTimeout = 45 * time.Second
 	defaultDrainTimeout   = 10 * time.Second
+	defaultFetchBytes     = 16 << 20
 	rebalanceTimeout      = 60 * time.Second
 	// commitEvery bounds what a crash redelivers: at most what finished within it.
 	commitEvery = time.Second
@@ -110,6 +113,9 @@ func NewGroup(o GroupOptions) (*Group, error) {
 	if o.Inbox == (Inbox{}) {
 		o.Inbox = DefaultInbox
 	}
+	if o.FetchBytes == 0 {
+		o.FetchBytes = defaultFetchBytes
+	}
 	if o.DrainTimeout == 0 {
 		o.DrainTimeout = defaultDrainTimeout
 	}
@@ -149,7 +155,7 @@ func (g *Group) join(life context.Context) (*kgo.Client, error) {
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.FetchMaxWait(fetchMaxWait),
 		kgo.FetchMaxPartitionBytes(int32(min(partitionBytes, o.Inbox.Bytes))),
-		kgo.FetchMaxBytes(int32(max(16<<20, o.MaxRecordBytes))),
+		kgo.FetchMaxBytes(int32(o.FetchBytes)),
 		kgo.MaxDecompressBatchBytes(max(maxDecompress, 2*o.MaxRecordBytes)),
 	)
 	if o.Pattern {
@@ -216,6 +222,7 @@ func (g *Group) pollLoop(ctx context.Context, client *kgo.Client) error {
 		if !fetches.IsClientClosed() {
 			fetches.EachError(func(topic string, num int32, err error) { g.onFetchError(client, topic, num, err) })
 			fetches.EachPartition(func(p kgo.FetchTopicPartition) { g.accept(client, p) })
+			g.pauseAll(client)
 		}
 		// After every return of poll, the ones with an error included: otherwise the next rebalance waits for ever.
 		client.AllowRebalance()
@@ -247,6 +254,25 @@ func (g *Group) accept(client *kgo.Client, p kgo.FetchTopicPartition) {
 	delete(g.refused, key) // what arrives was not refused
 	if a.put(p.Records) {
 		client.PauseFetchPartitions(map[string][]int32{p.Topic: {p.Partition}})
+	}
+}
+
+// pauseAll pauses every partition once the window holds the bytes that it may: each that went on until its own next
+// record would add another, of up to the largest size.
+func (g *Group) pauseAll(client *kgo.Client) {
+	if !g.o.Window.fullOfBytes() {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	paused := map[string][]int32{}
+	for p, a := range g.assigned {
+		if a.pause() {
+			paused[p.topic] = append(paused[p.topic], p.num)
+		}
+	}
+	if len(paused) > 0 {
+		client.PauseFetchPartitions(paused)
 	}
 }
 

@@ -93,6 +93,7 @@ func (in *Intake) work(a *Assignment) {
 		if !ok {
 			return
 		}
+		detach(rec)
 		entry := a.Ledger.Track(rec)
 		if !in.whenFresh(a.Context()) || !in.process(a, entry, rec) {
 			entry.Abandon() // the assignment ended

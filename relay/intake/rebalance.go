@@ -25,6 +25,7 @@ func (g *Group) onAssigned(ctx context.Context, client *kgo.Client, assigned map
 			a := &Assignment{
 				attempts: attempts, abort: abort,
 				Topic: topic, TopicID: ids[topic], Partition: num, window: g.o.Window, bounds: g.o.Inbox, roomy: g.roomy,
+				log: g.o.Log, reread: rereader(g.o),
 				Ledger: newLedger(g.o.Window, func(rec *kgo.Record) { client.MarkCommitRecords(rec) }),
 				ctx:    actx, cancel: cancel, worker: make(chan struct{}), arrived: make(chan struct{}, 1),
 			}

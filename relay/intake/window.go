@@ -10,7 +10,7 @@ import (
 )
 
 // Limits bound what a Window holds. Memory follows from them: bytes for the payloads, about 1 KiB for each record
-// and delivery, and 64 bytes for each record that is finished.
+// and delivery, and FinishedBytes for each record that is finished.
 type Limits struct {
 	// Records waiting to be tracked, or tracked and not settled.
 	Records int
@@ -24,10 +24,14 @@ type Limits struct {
 	Deliveries int
 }
 
-// finishedPerRecord makes room for 33 000 records a second during 30 s with the default of Records, in 64 MB.
-const finishedPerRecord = 100
+const (
+	// finishedPerRecord makes room for 33 000 records a second during 30 s with the default of Records, in 48 MB.
+	finishedPerRecord = 100
+	// FinishedBytes is what a record costs that is finished: its Entry.
+	FinishedBytes = 48
+)
 
-// DefaultLimits: 64 MiB of payloads, about 20 MiB of bookkeeping, and up to 64 MB while an attempt hangs.
+// DefaultLimits: 64 MiB of payloads, about 20 MiB of bookkeeping, and up to 48 MB while an attempt hangs.
 var DefaultLimits = Limits{Records: 10_000, Bytes: 64 << 20, Deliveries: 10_000}
 
 // Window counts what a process has read and not yet settled, over all partitions of a Group. Partitions pause when
@@ -49,6 +53,8 @@ type Window struct {
 	room       *semaphore.Weighted // for deliveries
 	deliveries atomic.Int64
 	waiting    atomic.Int64 // goroutines inside acquire that found no room
+
+	large *semaphore.Weighted // bytes of the values that were left out while they waited and are due now
 }
 
 // NewWindow returns an empty window.
@@ -56,7 +62,10 @@ func NewWindow(l Limits) *Window {
 	if l.Finished == 0 {
 		l.Finished = finishedPerRecord * l.Records
 	}
-	return &Window{limits: l, low: make(chan struct{}, 1), room: semaphore.NewWeighted(int64(l.Deliveries))}
+	return &Window{
+		limits: l, low: make(chan struct{}, 1), room: semaphore.NewWeighted(int64(l.Deliveries)),
+		large: semaphore.NewWeighted(max(l.Bytes/2, 1)),
+	}
 }
 
 // Low receives after a full window has dropped to its low-water mark.
@@ -103,6 +112,13 @@ func (w *Window) Full() bool {
 	return w.full
 }
 
+// fullOfBytes reports that no partition may add another byte: not only those have to pause that have records.
+func (w *Window) fullOfBytes() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.full && w.bytes >= w.limits.Bytes
+}
+
 // Contended reports whether somebody waits for room, so that an endpoint with more than its share has to give up
 // some.
 func (w *Window) Contended() bool { return w.waiting.Load() > 0 || w.Full() }
@@ -123,6 +139,20 @@ func (w *Window) acquire(ctx context.Context, n int) error {
 func (w *Window) release(n int) {
 	w.deliveries.Add(-int64(n))
 	w.room.Release(int64(n))
+}
+
+// acquireLarge waits until a value fits that was left out while it waited: half of the window's bytes are for them. One
+// that is larger than that counts as all of it, so that it is there alone and never waits for ever.
+func (w *Window) acquireLarge(ctx context.Context, bytes int64) (release func(), err error) {
+	counted := min(bytes, max(w.limits.Bytes/2, 1))
+	if w.large.Acquire(ctx, counted) != nil {
+		return nil, fmt.Errorf("wait for room for %d bytes: %w", bytes, context.Cause(ctx))
+	}
+	w.add(0, bytes)
+	return func() {
+		w.remove(0, bytes)
+		w.large.Release(counted)
+	}, nil
 }
 
 // Usage is what the window holds now.

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -137,4 +138,30 @@ func TestWindow_FinishedRecordsHaveABoundOfTheirOwn(t *testing.T) {
 	l.Track(record(8)).Settle()
 	require.Equal(t, 1, l.Seal())
 	require.Zero(t, w.Usage(), "gone with the assignment")
+}
+
+func TestEntry_Size(t *testing.T) {
+	t.Parallel()
+	require.LessOrEqual(t, unsafe.Sizeof(Entry{}), uintptr(FinishedBytes))
+}
+
+// TestWindow_LargeValuesWaitForEachOther: one that is larger than all the room is there alone, and never waits for ever.
+func TestWindow_LargeValuesWaitForEachOther(t *testing.T) {
+	t.Parallel()
+	w := NewWindow(Limits{Records: 10, Bytes: 100, Deliveries: 10})
+	first, err := w.acquireLarge(t.Context(), 500)
+	require.NoError(t, err)
+	require.EqualValues(t, 500, w.Usage().Bytes)
+	require.True(t, w.Full(), "intake pauses")
+	ended, end := context.WithCancel(t.Context())
+	end()
+	_, err = w.acquireLarge(ended, 1)
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorContains(t, err, "wait for room for 1 bytes")
+	first()
+	second, err := w.acquireLarge(t.Context(), 50)
+	require.NoError(t, err)
+	second()
+	require.Zero(t, w.Usage())
+	require.False(t, w.Full())
 }

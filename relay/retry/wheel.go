@@ -164,15 +164,13 @@ func (w *Wheel) work(a *intake.Assignment) {
 
 // turn takes one record through its class. It returns false when the assignment ended first.
 func (w *Wheel) turn(a *intake.Assignment, class time.Duration, rec *kgo.Record, polled time.Time, entry *intake.Entry) bool {
-	d, err := relay.DecodeDelivery(rec)
-	var wait time.Duration
-	if err == nil {
-		wait, err = relay.Wait(rec)
+	var d *relay.Delivery // nil: its value was left out, so that it is decoded when it is due
+	wait, err := relay.Wait(rec)
+	if err == nil && !a.LeftOut(rec) {
+		d, err = relay.DecodeDelivery(rec)
 	}
 	if err != nil {
-		w.o.Log.Error("retry_record_rejected", "topic", rec.Topic, "partition", rec.Partition, "offset", rec.Offset, "err", err)
-		w.o.Reject(rec, "bad_retry_record", entry.Settle)
-		return true
+		return w.reject(a, rec, err, entry)
 	}
 	appended := w.clock.appended(rec.Timestamp, polled)
 	if !w.sleep(a.Context(), class, appended) {
@@ -180,22 +178,48 @@ func (w *Wheel) turn(a *intake.Assignment, class time.Duration, rec *kgo.Record,
 	}
 	left := wait - max(class, w.clock.Now().Sub(appended))
 	stay, hops := hop(left, class, w.o.Topics.Delays[0])
-	if hops {
-		w.metrics.hops.Inc()
-		w.write(d, left, entry.Settle)
-		return true
-	}
 	if stay > 0 && !w.sleep(a.Context(), class+stay, appended) {
 		return false
 	}
+	done, release := entry.Settle, func() {}
+	if d == nil { // it waits for room only now, so that no room waits for it
+		if rec, release, err = a.Whole(rec); err != nil {
+			return false // the assignment ended
+		}
+		done = func() { release(); entry.Settle() }
+		if d, err = relay.DecodeDelivery(rec); err != nil {
+			return w.rejectWhole(rec, err, done)
+		}
+	}
+	if hops {
+		w.metrics.hops.Inc()
+		w.write(d, left, done)
+		return true
+	}
 	if !w.registryKnows(a.Context(), d) {
+		release()
 		return false
 	}
 	w.metrics.due.Inc()
 	w.metrics.late.Observe(max(0, w.clock.Now().Sub(appended)-max(wait, class)).Seconds())
 	w.dispatcher.Submit(&deliver.Task{
-		Delivery: d, Share: deliver.Backlog, Owner: a, Context: a.Attempts(), Done: entry.Settle,
+		Delivery: d, Share: deliver.Backlog, Owner: a, Context: a.Attempts(), Done: done,
 	})
+	return true
+}
+
+// reject keeps a record that cannot be decoded for an operator, whole. It returns false when the assignment ended first.
+func (w *Wheel) reject(a *intake.Assignment, rec *kgo.Record, why error, entry *intake.Entry) bool {
+	whole, release, err := a.Whole(rec)
+	if err != nil {
+		return false
+	}
+	return w.rejectWhole(whole, why, func() { release(); entry.Settle() })
+}
+
+func (w *Wheel) rejectWhole(rec *kgo.Record, why error, done func()) bool {
+	w.o.Log.Error("retry_record_rejected", "topic", rec.Topic, "partition", rec.Partition, "offset", rec.Offset, "err", why)
+	w.o.Reject(rec, "bad_retry_record", done)
 	return true
 }
 
