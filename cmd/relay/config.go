@@ -134,9 +134,10 @@ func isTopicName(s string) bool {
 type intakeConfig struct {
 	Group            string        `name:"group" env:"RELAY_GROUP" yaml:"group" default:"relay" help:"Consumer group of all instances." group:"Intake"`
 	InstanceID       string        `name:"instance-id" env:"RELAY_INSTANCE_ID" yaml:"instanceId" default:"${hostname}" help:"Name of this instance in the group, unique and kept over restarts, so that a quick restart moves no partitions; empty makes the member a new one at each start." group:"Intake"`
-	WindowRecords    int           `name:"window-records" env:"RELAY_WINDOW_RECORDS" yaml:"window.records" default:"10000" help:"Events read and not settled at most, over all partitions." group:"Intake"`
-	WindowBytes      byteSize      `name:"window-bytes" env:"RELAY_WINDOW_BYTES" yaml:"window.bytes" default:"64MiB" placeholder:"SIZE" help:"Bytes of those events at most (${default})." group:"Intake"`
-	WindowDeliveries int           `name:"window-deliveries" env:"RELAY_WINDOW_DELIVERIES" yaml:"window.deliveries" default:"10000" help:"Deliveries of those events at most." group:"Intake"`
+	Memory           byteSize      `name:"memory" env:"RELAY_MEMORY" yaml:"memory" default:"512MiB" placeholder:"SIZE" help:"Memory that the process may use (${default}); intake pauses before a part outgrows its share. Give a container a tenth more." group:"Intake"`
+	WindowRecords    int           `name:"window-records" env:"RELAY_WINDOW_RECORDS" yaml:"window.records" default:"0" help:"Events read and not settled at most, over all partitions; 0 is what the memory allows, at most 10000." group:"Intake"`
+	WindowBytes      byteSize      `name:"window-bytes" env:"RELAY_WINDOW_BYTES" yaml:"window.bytes" default:"0" placeholder:"SIZE" help:"Bytes of those events at most; 0 is an eighth of the memory." group:"Intake"`
+	WindowDeliveries int           `name:"window-deliveries" env:"RELAY_WINDOW_DELIVERIES" yaml:"window.deliveries" default:"0" help:"Deliveries of those events at most; 0 is what the memory allows, at most 10000." group:"Intake"`
 	SessionTimeout   time.Duration `name:"session-timeout" env:"RELAY_SESSION_TIMEOUT" yaml:"sessionTimeout" default:"45s" help:"How long an instance may be silent before the others get its partitions; a restart must be quicker to keep them." group:"Intake"`
 	DrainTimeout     time.Duration `name:"drain-timeout" env:"RELAY_DRAIN_TIMEOUT" yaml:"drainTimeout" default:"10s" help:"How long attempts under way may go on when the relay stops or gives up a partition." group:"Intake"`
 	DivertRetention  time.Duration `name:"divert-retention" env:"RELAY_DIVERT_RETENTION" yaml:"divert.retention" default:"720h" help:"How long a diverted event is kept (30 days by default)." group:"Intake"`
@@ -156,15 +157,21 @@ func (c intakeConfig) check(p *problems, eventMax byteSize) {
 	if len(c.InstanceID) > 200 {
 		p.add("instance-id", "is %d bytes long: must be at most 200", len(c.InstanceID))
 	}
-	p.between("window-records", int64(c.WindowRecords), 1, 10_000_000)
-	p.between("window-deliveries", int64(c.WindowDeliveries), 1, 10_000_000)
-	p.between("window-bytes", int64(c.WindowBytes), int64(eventMax), 64<<30)
+	p.between("window-records", int64(c.WindowRecords), 0, 10_000_000)
+	p.between("window-deliveries", int64(c.WindowDeliveries), 0, 10_000_000)
+	if c.WindowBytes != 0 {
+		p.between("window-bytes", int64(c.WindowBytes), int64(eventMax), 64<<30)
+	}
+	p.between("memory", int64(c.Memory), 0, maxMemory)
+	if _, err := divideMemory(int64(c.Memory), int64(eventMax), c.Limits()); err != nil && c.Memory >= 0 && c.Memory <= maxMemory {
+		p.add("memory", "%v; raise it, or lower event.maxBytes or what is set of the window", err)
+	}
 	p.durationBetween("session-timeout", c.SessionTimeout, minSession, maxSession)
 	p.durationBetween("drain-timeout", c.DrainTimeout, 0, maxDrain)
 	p.durationBetween("divert-retention", c.DivertRetention, time.Hour, 10*365*24*time.Hour)
 }
 
-// Limits are the window's.
+// Limits are what the operator set of the window's; 0 is derived from the memory.
 func (c intakeConfig) Limits() intake.Limits {
 	return intake.Limits{Records: c.WindowRecords, Bytes: int64(c.WindowBytes), Deliveries: c.WindowDeliveries}
 }

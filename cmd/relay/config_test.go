@@ -16,7 +16,6 @@ import (
 
 	"eventrelay/catalog"
 	"eventrelay/relay"
-	"eventrelay/relay/intake"
 )
 
 const (
@@ -64,7 +63,8 @@ func TestServe_Defaults(t *testing.T) {
 		Prefix: "relay.", Delays: relay.DefaultDelays, Partitions: 12, Replication: -1, MaxEventBytes: relay.DefaultMaxEventBytes,
 		AuditRetention: relay.DefaultAuditRetention,
 	}, c.Topic.Topics())
-	require.Equal(t, intake.DefaultLimits, c.Intake.Limits())
+	require.Equal(t, byteSize(512<<20), c.Intake.Memory)
+	require.Zero(t, c.Intake.Limits(), "what is not set follows the memory")
 	require.Equal(t, catalog.Egress{}, c.Egress.Egress())
 	require.Equal(t, 720*time.Hour, c.Intake.DivertRetention)
 	hostname, err := os.Hostname()

@@ -58,7 +58,7 @@ func TestYAML_Problems(t *testing.T) {
 		{"unknown group", "\nkafak:\n  brokers: a:1\n", `relay.yaml:2: unknown key "kafak" (did you mean "kafka"?)`},
 		{"unknown, nothing near", "concurrency: 3\n", `relay.yaml:1: unknown key "concurrency"`},
 		{"a value of the wrong type", "window:\n  records: many\n", "relay.yaml:2: window.records: expected a valid 64 bit int"},
-		{"out of bounds", "group: x\nwindow:\n  records: 0\n", "relay.yaml:3: --window-records (RELAY_WINDOW_RECORDS, window.records in the file) is 0"},
+		{"out of bounds", "group: x\nwindow:\n  records: -1\n", "relay.yaml:3: --window-records (RELAY_WINDOW_RECORDS, window.records in the file) is -1"},
 		{"not one of", "log:\n  level: loud\n", "relay.yaml:2: --log-level (RELAY_LOG_LEVEL, log.level in the file)"},
 		{"a group for a value", "group: {name: x}\n", "relay.yaml:1: group must be a value, not a mapping"},
 		{"a value for a group", "window: 5\n", "relay.yaml:1: window must hold keys, not an integer"},

@@ -81,7 +81,7 @@ func (c *devCmd) Run(ctx context.Context, s streams) (err error) {
 	relay := node{
 		Kafka: kafka, Redis: redisClient, Topics: topics, Keys: ring, AdminKey: secrets.Admin, Egress: egress,
 		Group: c.Intake.Group, Instance: "dev", Domains: c.Topic.DomainTopics, From: intake.From(c.From),
-		Limits: c.Intake.Limits(), Session: c.Intake.SessionTimeout, Drain: c.Intake.DrainTimeout, DivertRetention: c.Intake.DivertRetention, Breaker: devBreaker, Relay: true, Admin: true,
+		Memory: int64(c.Intake.Memory), Limits: c.Intake.Limits(), Session: c.Intake.SessionTimeout, Drain: c.Intake.DrainTimeout, DivertRetention: c.Intake.DivertRetention, Breaker: devBreaker, Relay: true, Admin: true,
 		AdminAddr: c.Listen.AdminAddr, OpsAddr: c.Listen.OpsAddr, Log: log,
 		OnReport: watch.report, OnBreaker: watch.breaker, OnReady: func(addr string) { ready <- addr },
 	}

@@ -51,7 +51,8 @@ type node struct {
 	Session  time.Duration
 	Domains  map[string]string // topic → domain
 	From     intake.From
-	Limits   intake.Limits
+	Memory   int64         // bytes that the process may use
+	Limits   intake.Limits // of the window, where the operator set them
 	Drain    time.Duration
 	// DivertRetention is how long a diverted event is kept.
 	DivertRetention time.Duration
@@ -80,6 +81,13 @@ func (n node) run(ctx context.Context) error {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
+	memory, err := divideMemory(n.Memory, int64(n.Topics.MaxEventBytes), n.Limits)
+	if err != nil {
+		return fmt.Errorf("--memory %w", err)
+	}
+	memory.register(metrics)
+	limits, retryLimits := memory.limits(n.Limits)
+
 	// What everybody reads from lives until the very end.
 	base, stopBase := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stopBase(nil)
@@ -87,7 +95,7 @@ func (n node) run(ctx context.Context) error {
 
 	producer, err := kgo.NewClient(append(append([]kgo.Opt{}, n.Kafka...),
 		kgo.ProducerBatchMaxBytes(int32(n.Topics.MaxEventBytes+relay.EnvelopeBytes)),
-		kgo.MaxBufferedBytes(producerBuffer+n.Topics.MaxEventBytes),
+		kgo.MaxBufferedBytes(memory.journalBytes(n.Topics.MaxEventBytes)),
 		kgo.ProducerLinger(0))...)
 	if err != nil {
 		return fmt.Errorf("producer: %w", err)
@@ -96,7 +104,7 @@ func (n node) run(ctx context.Context) error {
 	journal := relay.NewJournal(producer, n.Log)
 	// Attempt records have a producer of their own, which gathers them: nobody waits for one, and at low rates a request
 	// for each would cost more than the delivery.
-	attempts, err := kgo.NewClient(append(append([]kgo.Opt{}, n.Kafka...), kgo.ProducerLinger(attemptLinger), kgo.MaxBufferedBytes(producerBuffer))...)
+	attempts, err := kgo.NewClient(append(append([]kgo.Opt{}, n.Kafka...), kgo.ProducerLinger(attemptLinger), kgo.MaxBufferedBytes(memory.attemptLogBytes()))...)
 	if err != nil {
 		return fmt.Errorf("producer of attempt records: %w", err)
 	}
@@ -112,11 +120,11 @@ func (n node) run(ctx context.Context) error {
 	index := match.NewIndex()
 	hooks.OnChange(func(c registry.Change) { n.indexChange(index, c) })
 
-	window := intake.NewWindow(n.Limits)
-	retryWindow := intake.NewWindow(n.Limits)
+	window := intake.NewWindow(limits)
+	retryWindow := intake.NewWindow(retryLimits)
 	rejecter := intake.NewRejecter(journal, n.Topics.Rejected(), n.Topics.MaxEventBytes, n.Log, metrics)
 	wheel, err := retry.New(retry.Options{Topics: n.Topics, Journal: journal, Registry: hooks, Log: n.Log, Registerer: metrics,
-		Group:  n.groupOptions("retry", n.Group+"-retry", retryWindow, metrics),
+		Group:  n.groupOptions("retry", n.Group+"-retry", retryWindow, memory, metrics),
 		Reject: func(rec *kgo.Record, reason string, acked func()) { rejecter.Reject(rec, reason, "", acked) }})
 	if err != nil {
 		return err
@@ -145,7 +153,8 @@ func (n node) run(ctx context.Context) error {
 	dispatcher := deliver.New(deliver.Options{
 		Webhooks: deliveryView{hooks}, Pair: hooks.PrivateKey, Client: client, Retry: wheel, Divert: diverted,
 		Attempts: deliver.NewAttemptLog(attempts, journal, n.Topics.Attempts(), metrics), Breaker: n.Breaker,
-		Contended: window.Contended, Share: max(1, n.Limits.Deliveries/endpointShare), Room: n.Limits.Deliveries, Instances: live.count,
+		Contended: window.Contended, Share: max(1, limits.Deliveries/endpointShare), Room: limits.Deliveries, Instances: live.count,
+		Memory: deliver.Memory{Attempts: memory.Attempts, Bodies: memory.Bodies},
 		Forced: forcedBreaker(hooks), SmallestDelay: n.Topics.Delays[0], OnReport: remember(recent, n.onReport(announcer)),
 		OnBreaker: tellSiblings(board, n.onBreaker(announcer)), OnHold: board.Held, Log: n.Log, Registerer: metrics,
 	})
@@ -156,7 +165,7 @@ func (n node) run(ctx context.Context) error {
 		return fmt.Errorf("envelopes: %w", err)
 	}
 	events, err := intake.NewIntake(intake.Options{
-		Group: n.groupOptions("intake", n.Group, window, metrics), Limits: n.Limits, Decoder: decoder, Index: index,
+		Group: n.groupOptions("intake", n.Group, window, memory, metrics), Limits: limits, Decoder: decoder, Index: index,
 		Registry: hooks, Dispatcher: dispatcher, Rejecter: rejecter, Alert: announce.SuspendedAlert, Log: n.Log, Registerer: metrics,
 	}, window)
 	if err != nil {
@@ -261,8 +270,6 @@ func await(ctx context.Context, front *errgroup.Group, patience time.Duration, g
 }
 
 const (
-	// producerBuffer bounds the records that wait to be written.
-	producerBuffer = 64 << 20
 	// attemptLinger is how long an attempt record waits for others: a user who looks at the attempts that were just made
 	// does not notice it.
 	attemptLinger = 100 * time.Millisecond
@@ -274,10 +281,10 @@ const (
 // redisPrefix keeps relays with topics of their own apart in one Redis: "relay:" for the topics "relay.…".
 func (n node) redisPrefix() string { return strings.TrimRight(n.Topics.Prefix, ".-_") + ":" }
 
-func (n node) groupOptions(name, group string, window *intake.Window, metrics prometheus.Registerer) intake.GroupOptions {
+func (n node) groupOptions(name, group string, window *intake.Window, m memory, metrics prometheus.Registerer) intake.GroupOptions {
 	return intake.GroupOptions{
 		Name: name, Kafka: n.Kafka, Group: group, Topics: keys(n.sources()), InstanceID: n.Instance, SessionTimeout: n.Session,
-		DrainTimeout: n.Drain, MaxRecordBytes: n.Topics.MaxEventBytes + relay.EnvelopeBytes, Window: window, Log: n.Log, Registerer: metrics,
+		DrainTimeout: n.Drain, MaxRecordBytes: n.Topics.MaxEventBytes + relay.EnvelopeBytes, FetchBytes: m.fetchBytes(), Window: window, Log: n.Log, Registerer: metrics,
 	}
 }
 

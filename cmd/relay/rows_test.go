@@ -43,6 +43,7 @@ package main
 //	34  a writer that lost its lock and does not know  registry: TestWriter_ZombieIsFencedAndSeesWhatItMissed, TestLock_IsOnlyAdvice
 //	35  created here, published at once for another    TestRow35_CreatedThenPublished (faults)
 //	36  a damaged subscription                         registry: TestTail_DamagedRecordKeepsTheLastGoodVersion
+//	37  a fifth of the endpoints hang                 TestRow37_BacklogWithHangingEndpoints (faults)
 //	59  300 000 retries of a dead endpoint             TestRow59_PendingRetries (faults; all of them with RELAY_TEST_FULL=1)
 //	60  due while partitions move                      TestRow60_DueDuringRebalance (faults)
 //	61  the clock jumps                                retry: TestRow61_ClockJumps, TestRow61_JumpBetweenPolls
@@ -50,6 +51,7 @@ package main
 //	65  deleted with retries pending                   TestRow65_DeletedWhilePending (faults)
 //	70  malformed records                              TestRows_Input/TestRow70_MalformedRecords, TestBadRecords
 //	71  a million types                                TestRows_Input/TestRow71_ManyTypes (a million with RELAY_TEST_FULL=1)
+//	72  10 MiB for 200 webhooks                       TestRow72_LargeEventForManyWebhooks (faults)
 //	73  hostile JSON                                   TestRows_Input/TestRow73_HostileJSON, envelope: TestNestingBombs
 //	74  one id, several events                         TestRows_Input/TestRow74_SameIDs
 //	75  times that cannot be                           TestRows_Input/TestRow75_Timestamps

@@ -43,6 +43,7 @@ func (c *serveCmd) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return fmt.Errorf("master key: %w", err)
 	}
+	limitRuntime(int64(c.Intake.Memory))
 	topics := c.Topic.Topics()
 	if err := awaitTopics(ctx, kafka, topics, keys(c.Topic.DomainTopics), log); err != nil {
 		return ignoreStop(ctx, err)
@@ -50,7 +51,7 @@ func (c *serveCmd) Run(ctx context.Context, s streams) error {
 	n := node{
 		Kafka: kafka, Redis: redis, Topics: topics, Keys: ring, KeyFile: c.Keys.MasterKeyFile, AdminKey: adminKey, Egress: c.Egress.Egress(),
 		Group: c.Intake.Group, Instance: c.Intake.InstanceID, Domains: c.Topic.DomainTopics, From: intake.From(c.From),
-		Limits: c.Intake.Limits(), Session: c.Intake.SessionTimeout, Drain: c.Intake.DrainTimeout, DivertRetention: c.Intake.DivertRetention, Breaker: serveBreaker,
+		Memory: int64(c.Intake.Memory), Limits: c.Intake.Limits(), Session: c.Intake.SessionTimeout, Drain: c.Intake.DrainTimeout, DivertRetention: c.Intake.DivertRetention, Breaker: serveBreaker,
 		Relay: slices.Contains(c.Roles, roleRelay), Admin: slices.Contains(c.Roles, roleAdmin),
 		AdminAddr: c.Listen.AdminAddr, Proxies: c.Listen.Proxies, OpsAddr: c.Listen.OpsAddr, Log: log,
 	}
