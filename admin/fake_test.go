@@ -94,6 +94,20 @@ func (f *fakeRegistry) List(tenant, after string, limit int) (page []registry.Vi
 	return page, ""
 }
 
+func (f *fakeRegistry) Select(tenant, after string, limit int, keep func(registry.View) bool) ([]registry.View, string) {
+	var kept []registry.View
+	all, _ := f.List(tenant, after, len(f.webhooks)+1)
+	for _, v := range all {
+		if keep(v) {
+			kept = append(kept, v)
+		}
+	}
+	if len(kept) > limit {
+		return kept[:limit], kept[limit-1].Webhook.UID
+	}
+	return kept, ""
+}
+
 func (f *fakeRegistry) CreateWebhook(ctx context.Context, w *catalog.Webhook) (registry.View, error) {
 	if err := f.write(ctx); err != nil {
 		return registry.View{}, err
@@ -243,13 +257,17 @@ func (f *fakeRegistry) PutIntegration(ctx context.Context, in *catalog.Integrati
 	return &stored, nil
 }
 
-func (f *fakeRegistry) DeleteIntegration(ctx context.Context, tenant, name string) error {
+func (f *fakeRegistry) DeleteIntegration(ctx context.Context, tenant, name string, ifRevision int64) error {
 	if err := f.write(ctx); err != nil {
 		return err
 	}
 	defer f.mu.Unlock()
-	if _, ok := f.integrations[tenant+"/"+name]; !ok {
+	in, ok := f.integrations[tenant+"/"+name]
+	if !ok {
 		return registry.ErrNotFound
+	}
+	if ifRevision != 0 && ifRevision != in.Revision {
+		return registry.ErrRevision
 	}
 	var users []string
 	for _, w := range f.webhooks {

@@ -14,7 +14,10 @@ func (s *Server) listIntegrations(c *call) error {
 	if err != nil {
 		return err
 	}
-	integrations, next := s.opts.Registry.Integrations(c.tenant, after, c.limit())
+	integrations, next := pageOf(after, c.limit(), c.wantedIntegrations(), func(in *catalog.Integration) string { return in.Name },
+		func(after string) ([]*catalog.Integration, string) {
+			return s.opts.Registry.Integrations(c.tenant, after, pageLooked)
+		})
 	items := make([]integrationResource, len(integrations))
 	for i, in := range integrations {
 		items[i] = newIntegrationResource(in, written{})
@@ -143,12 +146,9 @@ func (s *Server) deleteIntegration(c *call) error {
 	if err != nil {
 		return err
 	}
-	if demanded != 0 && demanded != in.Revision {
-		return newProblem(kindRevision, "it was changed since; read it again")
-	}
 	ctx, cancel := s.writeContext(c)
 	defer cancel()
-	if err := s.opts.Registry.DeleteIntegration(ctx, c.tenant, in.Name); err != nil {
+	if err := s.opts.Registry.DeleteIntegration(ctx, c.tenant, in.Name, demanded); err != nil {
 		return storeProblem(err)
 	}
 	return c.NoContent(http.StatusNoContent)

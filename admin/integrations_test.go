@@ -71,3 +71,18 @@ func TestReplaceIntegration_IsDoneAgainOnTheLatest(t *testing.T) {
 	require.Equal(t, "new", a.registry.integrations["default/ops"].Auth.Token.Reveal())
 	require.EqualValues(t, 3, a.registry.integrations["default/ops"].Revision)
 }
+
+// Of an edit and a deletion that saw the same revision one wins, whichever comes first.
+func TestDeleteIntegration_ComesAfterAnEdit(t *testing.T) {
+	a := newAPI(t)
+	a.do(http.MethodPost, "/v1/integrations", `{"name": "ops", "url": "https://ops.example.com/"}`).is(http.StatusCreated)
+	// Somebody else edits it between the read and the write.
+	a.registry.beforeWrite = func() {
+		a.registry.beforeWrite = nil
+		changed := *a.registry.integrations["default/ops"]
+		changed.Revision = 2
+		a.registry.integrations["default/ops"] = &changed
+	}
+	a.do(http.MethodDelete, "/v1/integrations/ops", "", header{"If-Match", `"1"`}).problem(kindRevision)
+	a.do(http.MethodDelete, "/v1/integrations/ops", "", header{"If-Match", `"2"`}).is(http.StatusNoContent)
+}

@@ -49,7 +49,11 @@ func (s *Server) listKeys(c *call) error {
 	if err != nil {
 		return err
 	}
-	keys, next := s.opts.Registry.APIKeys(c.principal.owner(c.tenant), after, c.limit())
+	owner := c.principal.owner(c.tenant)
+	keys, next := pageOf(after, c.limit(), c.wantedKeys(time.Now()), func(k *registry.APIKey) string { return k.UID },
+		func(after string) ([]*registry.APIKey, string) {
+			return s.opts.Registry.APIKeys(owner, after, pageLooked)
+		})
 	items := make([]keyResource, len(keys))
 	for i, k := range keys {
 		items[i] = newKeyResource(k)

@@ -33,6 +33,7 @@ type Registry interface {
 	Find(tenant, idOrUID string) (registry.View, error)
 	MadeBy(tenant, request string) (registry.View, bool)
 	List(tenant, after string, limit int) (page []registry.View, next string)
+	Select(tenant, after string, limit int, keep func(registry.View) bool) (page []registry.View, next string)
 	CreateWebhook(ctx context.Context, w *catalog.Webhook) (registry.View, error)
 	UpdateWebhook(ctx context.Context, tenant, uid string, ifRevision int64, edit func(*catalog.Webhook) error) (registry.View, error)
 	DeleteWebhook(ctx context.Context, tenant, uid string, ifRevision int64) error
@@ -41,7 +42,7 @@ type Registry interface {
 	Integration(tenant, name string) (*catalog.Integration, bool)
 	Integrations(tenant, after string, limit int) (page []*catalog.Integration, next string)
 	PutIntegration(ctx context.Context, in *catalog.Integration, ifRevision int64) (*catalog.Integration, error)
-	DeleteIntegration(ctx context.Context, tenant, name string) error
+	DeleteIntegration(ctx context.Context, tenant, name string, ifRevision int64) error
 	ForceBreaker(ctx context.Context, tenant, endpoint string, state catalog.BreakerState, reason string) (*catalog.ForcedBreaker, error)
 	ResetBreaker(ctx context.Context, tenant, endpoint string) error
 	ForcedBreakers(tenant string) []*catalog.ForcedBreaker

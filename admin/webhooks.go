@@ -14,7 +14,13 @@ func (s *Server) listWebhooks(c *call) error {
 	if err != nil {
 		return err
 	}
-	views, next := s.opts.Registry.List(c.tenant, after, c.limit())
+	var views []registry.View
+	var next string
+	if keep := c.wantedWebhooks(); keep != nil {
+		views, next = s.opts.Registry.Select(c.tenant, after, c.limit(), keep)
+	} else {
+		views, next = s.opts.Registry.List(c.tenant, after, c.limit())
+	}
 	items := make([]webhookResource, len(views))
 	for i, v := range views {
 		items[i] = newWebhookResource(v, written{})

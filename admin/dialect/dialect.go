@@ -56,7 +56,7 @@ type Registry interface {
 	Integration(tenant, name string) (*catalog.Integration, bool)
 	Integrations(tenant, after string, limit int) (page []*catalog.Integration, next string)
 	PutIntegration(ctx context.Context, in *catalog.Integration, ifRevision int64) (*catalog.Integration, error)
-	DeleteIntegration(ctx context.Context, tenant, name string) error
+	DeleteIntegration(ctx context.Context, tenant, name string, ifRevision int64) error
 }
 
 // Diverted is what dialects need of the divert store.

@@ -160,7 +160,7 @@ func (d socotra) completeIntegration(in *catalog.Integration, sent socotraIntegr
 }
 
 func (d socotra) deleteIntegration(ctx context.Context, c *Call) (Reply, error) {
-	err := d.Registry.DeleteIntegration(ctx, c.Tenant, c.Params["integrationName"])
+	err := d.Registry.DeleteIntegration(ctx, c.Tenant, c.Params["integrationName"], 0)
 	var inUse *registry.InUseError
 	switch {
 	case errors.Is(err, registry.ErrNotFound):

@@ -97,7 +97,7 @@ func TestRegistry_ForcedBreaker(t *testing.T) {
 	require.NoError(t, r.DeleteWebhook(ctx, "default", uid, 0))
 	require.NoError(t, r.DeleteWebhook(ctx, "default", sharing, 0))
 	require.Len(t, r.ForcedBreakers("default"), 1, "what is deleted takes its breakers along")
-	require.NoError(t, r.DeleteIntegration(ctx, "default", "crm"))
+	require.NoError(t, r.DeleteIntegration(ctx, "default", "crm", 0))
 	require.Empty(t, r.ForcedBreakers("default"))
 }
 

@@ -61,12 +61,15 @@ func checkIntegrationRevision(was *catalog.Integration, exists bool, ifRevision 
 }
 
 // DeleteIntegration removes an integration that no webhook names, neither as its endpoint nor for alerts; else it
-// returns an *InUseError. ErrNotFound: there is none of that name.
-func (r *Registry) DeleteIntegration(ctx context.Context, tenant, name string) error {
+// returns an *InUseError. ifRevision is as for UpdateWebhook. ErrNotFound: there is none of that name.
+func (r *Registry) DeleteIntegration(ctx context.Context, tenant, name string, ifRevision int64) error {
 	err := r.writer.write(ctx, func() ([]draft, error) {
 		in, ok := r.Integration(tenant, name)
 		if !ok {
 			return nil, ErrNotFound
+		}
+		if err := checkIntegrationRevision(in, true, ifRevision); err != nil {
+			return nil, err
 		}
 		if ids := r.usersOf(tenant, name); len(ids) > 0 {
 			return nil, &InUseError{Name: name, Webhooks: ids}

@@ -52,14 +52,15 @@ func TestRegistry_Integration(t *testing.T) {
 		"the edit is told once for each webhook whose endpoint it is")
 
 	var inUse *InUseError
-	require.ErrorAs(t, r.DeleteIntegration(ctx, "default", "crm"), &inUse)
+	require.ErrorAs(t, r.DeleteIntegration(ctx, "default", "crm", 0), &inUse)
 	require.Equal(t, []string{"a", "alerted"}, inUse.Webhooks)
 	require.NoError(t, r.DeleteWebhook(ctx, "default", v.Webhook.UID, 0))
-	require.ErrorAs(t, r.DeleteIntegration(ctx, "default", "crm"), &inUse)
+	require.ErrorAs(t, r.DeleteIntegration(ctx, "default", "crm", 0), &inUse)
 	require.Equal(t, []string{"alerted"}, inUse.Webhooks)
 	require.NoError(t, r.DeleteWebhook(ctx, "default", alertedUID, 0))
-	require.ErrorIs(t, r.DeleteIntegration(ctx, "other", "crm"), ErrNotFound)
-	require.NoError(t, r.DeleteIntegration(ctx, "default", "crm"))
+	require.ErrorIs(t, r.DeleteIntegration(ctx, "other", "crm", 0), ErrNotFound)
+	require.ErrorIs(t, r.DeleteIntegration(ctx, "default", "crm", 1), ErrRevision, "it was edited since")
+	require.NoError(t, r.DeleteIntegration(ctx, "default", "crm", 2))
 	_, ok := r.Integration("default", "crm")
 	require.False(t, ok)
 }
