@@ -78,10 +78,28 @@ func TestBench_Table(t *testing.T) {
 	require.Regexp(t, `lost +0 +target ≤ 0: ok`, stdout)
 }
 
+// Every kind of call is made and succeeds, and what is listed is all there is.
+func TestBench_API(t *testing.T) {
+	t.Parallel()
+	withBenchProcesses(t)
+	code, stdout, stderr := runWith(t, "bench", "api", "--json", "--webhooks", "20", "--diverted", "1000")
+	require.Equal(t, exitOK, code, "%s", stderr)
+	var report struct {
+		Scenarios []bench.Outcome `json:"scenarios"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(stdout), &report), "%s", stdout)
+	require.Len(t, report.Scenarios, 1)
+	figures := report.Scenarios[0].Figures
+	require.Len(t, figures, 22, "p50 and p99 of eleven kinds of call")
+	for _, f := range figures {
+		require.Positive(t, f.Value, f.Name)
+	}
+}
+
 func TestBench_List(t *testing.T) {
 	code, stdout, _ := runWith(t, "bench", "--list")
 	require.Equal(t, exitOK, code)
-	for _, name := range []string{"drain", "steady", "fanout", "many", "slow", "hang", "fail", "start", "match", "diverted"} {
+	for _, name := range []string{"drain", "steady", "fanout", "many", "slow", "hang", "fail", "start", "match", "diverted", "api"} {
 		require.Contains(t, stdout, name+" ")
 	}
 }

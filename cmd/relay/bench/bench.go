@@ -137,6 +137,7 @@ func scenarios() []scenario {
 		{"start", "a relay with 100 000 webhooks delivers soon after it was started, from Redis and from Kafka alone", start},
 		{"match", "finding the webhooks that want an event costs the same among 1 000 and among 1 000 000", matching},
 		{"diverted", "a million diverted events are listed page by page without delay, and sent again", diverted},
+		{"api", "the admin API answers at once among 100 000 webhooks and a million diverted events", callAPI},
 	}
 }
 

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -16,7 +17,19 @@ const answerBytes = 16 << 20
 
 // adminCall makes a request to the relay's admin API and decodes the answer.
 func (p *relayProcess) adminCall(ctx context.Context, method, path string, into any) error {
-	body, err := p.request(ctx, method, p.admin+path)
+	return p.adminSend(ctx, method, path, nil, into)
+}
+
+// adminSend is an adminCall with a body in JSON; nil sends none.
+func (p *relayProcess) adminSend(ctx context.Context, method, path string, send, into any) error {
+	var text []byte
+	if send != nil {
+		var err error
+		if text, err = json.Marshal(send); err != nil {
+			return fmt.Errorf("%s %s: encode: %w", method, path, err)
+		}
+	}
+	body, err := p.send(ctx, method, p.admin+path, text)
 	if err != nil || into == nil {
 		return err
 	}
@@ -27,9 +40,16 @@ func (p *relayProcess) adminCall(ctx context.Context, method, path string, into 
 }
 
 func (p *relayProcess) request(ctx context.Context, method, url string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, method, url, http.NoBody)
+	return p.send(ctx, method, url, nil)
+}
+
+func (p *relayProcess) send(ctx context.Context, method, url string, send []byte) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(send))
 	if err != nil {
 		return nil, err
+	}
+	if send != nil {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	req.Header.Set("Authorization", "Bearer "+benchAdminKey)
 	req.Header.Set("Relay-Tenant", tenantOf(0, 1))
