@@ -8,10 +8,30 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"eventrelay/catalog"
+	"eventrelay/relay"
 	"eventrelay/relay/deliver/outbound"
 	"eventrelay/relay/deliver/outbound/guardtest"
 	"eventrelay/relay/deliver/token"
 )
+
+// integrated gives the webhooks of a bench an integration.
+type integrated struct {
+	*stores
+	integration *catalog.Integration
+}
+
+func (i integrated) Webhook(uid string) (*catalog.Webhook, *catalog.Suspension, *catalog.Integration) {
+	w, s, _ := i.stores.Webhook(uid)
+	return w, s, i.integration
+}
+
+// counted counts the vectors that a path was tried with.
+func counted(tried *int, path guardtest.Path) guardtest.Path {
+	return func(t *testing.T, policy catalog.Egress, resolver outbound.Resolver, url string) outbound.Class {
+		*tried++
+		return path(t, policy, resolver, url)
+	}
+}
 
 // Every path on which the relay connects to an address that a webhook's owner chose, over everything that none of them
 // may reach.
@@ -41,6 +61,7 @@ func TestGuard(t *testing.T) {
 			return "auth.tokenUrl"
 		},
 	}
+	var registered, dialled int
 	for name, edit := range registrations {
 		t.Run("registration of "+name, func(t *testing.T) {
 			register := func(_ *testing.T, policy catalog.Egress, _ outbound.Resolver, url string) outbound.Class {
@@ -60,21 +81,44 @@ func TestGuard(t *testing.T) {
 				require.NoError(t, err)
 				return outbound.ClassStatus
 			}
-			guardtest.URLs(t, register)
+			guardtest.URLs(t, counted(&registered, register))
 			for _, url := range guardtest.AllowedURLs {
 				require.Equal(t, outbound.ClassStatus, register(t, catalog.Egress{}, nil, url), url)
 			}
 		})
 	}
 
-	for name, path := range map[string]guardtest.Path{
-		"delivery": func(t *testing.T, policy catalog.Egress, resolver outbound.Resolver, url string) outbound.Class {
-			b := newBench(t, func(o *Options) { o.Client = client(t, policy, resolver) })
-			b.webhook("wh_1", url, nil)
-			task := b.submit("wh_1", nil)
+	// deliver is an attempt of a task, the result of which its delivery keeps.
+	deliver := func(uid string, options func(*Options), webhook func(*catalog.Webhook), edit func(*Task)) guardtest.Path {
+		return func(t *testing.T, policy catalog.Egress, resolver outbound.Resolver, url string) outbound.Class {
+			b := newBench(t, func(o *Options) {
+				o.Client = client(t, policy, resolver)
+				if options != nil {
+					options(o)
+				}
+				if in, ok := o.Webhooks.(integrated); ok {
+					in.integration.URL = url
+				}
+			})
+			b.webhook(uid, url, webhook)
+			task := b.submit(uid, edit)
 			require.Eventually(t, func() bool { return b.done.Load() == 1 }, waitFor, tick)
 			return outbound.Class(task.Delivery.LastError)
-		},
+		}
+	}
+	paths := map[string]guardtest.Path{
+		"delivery": deliver("wh_1", nil, nil, nil),
+		"retry":    deliver("wh_1", nil, nil, func(task *Task) { task.Delivery.Attempts, task.Share = 1, Backlog }),
+		"alert": deliver(relay.AlertUID("wh_1"), nil, nil, func(task *Task) {
+			task.Delivery.Alert = &relay.Alert{Kind: relay.AlertFailure, Webhook: "wh_1", Count: 1}
+		}),
+		"delivery to an integration": deliver("wh_1", func(o *Options) {
+			o.Webhooks = integrated{o.Webhooks.(*stores), &catalog.Integration{UID: "in_1", Name: "crm", Concurrency: 1}}
+		}, func(w *catalog.Webhook) { w.URL, w.Integration = "", "crm" }, nil),
+		"delivery of an office": deliver("wh_1", nil, func(w *catalog.Webhook) {
+			w.Overrides = []catalog.Override{{Office: "north", URL: w.URL}}
+			w.URL = "https://example.com/"
+		}, func(task *Task) { task.Delivery.Event.Office = "north" }),
 		"test call": func(t *testing.T, policy catalog.Egress, resolver outbound.Resolver, url string) outbound.Class {
 			b := newBench(t, func(o *Options) { o.Client = client(t, policy, resolver) })
 			b.webhook("wh_1", url, nil)
@@ -94,12 +138,20 @@ func TestGuard(t *testing.T) {
 			require.Error(t, err)
 			return outbound.ClassOf(err)
 		},
-	} {
+	}
+	for name, path := range paths {
 		t.Run(name, func(t *testing.T) {
+			path := counted(&dialled, path)
 			guardtest.URLs(t, path)
 			guardtest.Names(t, path)
+			if name != "certificate check" { // which sends no request
+				guardtest.Redirects(t, path)
+			}
 		})
 	}
+	t.Logf("%d vectors at %d registrations, %d at %d paths that connect", registered, len(registrations), dialled, len(paths))
+	require.GreaterOrEqual(t, registered, len(registrations)*len(guardtest.DeniedURLs))
+	require.GreaterOrEqual(t, dialled, (2*len(paths)-1)*len(guardtest.DeniedURLs))
 }
 
 // A delivery whose token server is inside tells its owner no more than that there was no token.

@@ -6,7 +6,10 @@ package guardtest
 import (
 	"context"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -136,6 +139,30 @@ func Names(t *testing.T, path Path) {
 		require.Zero(t, inner.accepted.Load(), "what was vetted is what is connected to")
 	})
 }
+
+// Redirects runs a path over a receiver that redirects it to everything that is refused, and to a listener: it is never
+// followed. The receiver answers on plain HTTP, at an address that the operator allowed.
+func Redirects(t *testing.T, path Path) {
+	t.Helper()
+	inner := listen(t, "127.0.0.2:0")
+	policy := catalog.Egress{AllowHTTP: true, AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
+	for n, location := range append([]string{"http://" + inner.Addr().String() + "/", "file:///etc/passwd"}, DeniedURLs...) {
+		var asked atomic.Int64
+		receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			asked.Add(1)
+			w.Header().Set("Location", strings.NewReplacer("\r", "%0D", "\n", "%0A").Replace(location))
+			w.WriteHeader(redirects[n%len(redirects)])
+		}))
+		class := path(t, policy, never{t}, receiver.URL+"/hook")
+		receiver.Close()
+		require.NotEqual(t, outbound.ClassBlocked, class, "%q is not looked at", location)
+		require.Positive(t, asked.Load(), "%q", location)
+	}
+	require.Zero(t, inner.accepted.Load(), "no redirect is followed")
+}
+
+// redirects are the statuses that clients follow; the last two with the request's body.
+var redirects = []int{http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect}
 
 // never fails the test when a name is looked up.
 type never struct{ t *testing.T }
