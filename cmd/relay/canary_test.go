@@ -87,6 +87,10 @@ func TestCanary(t *testing.T) {
 		receiver.URL, a.secret("token of an integration"), signing))
 	a.must(http.StatusCreated, http.MethodPost, "/v1/webhooks", `{"id": "through", "integration": "crm", "alert": {"integration": "crm"}, "retry": "none"}`)
 
+	uids = append(uids, a.integrate(auths, receiver.URL, signing)...)
+	rotated := a.generate(receiver.URL)
+
+	a.useKeys()
 	a.misuse(auths, signing)
 	for _, uid := range uids {
 		path := "/v1/webhooks/" + uid
@@ -123,10 +127,14 @@ func TestCanary(t *testing.T) {
 			a.do(http.MethodGet, path+more, "")
 		}
 		a.do(http.MethodPost, path+"/test", `{"type": "debt.paid"}`)
+		a.manyAtOnce(uid)
 		a.do(http.MethodPost, path+"/suspend", "")
 		a.do(http.MethodPost, path+"/unsuspend", "{}")
 	}
-	for _, path := range []string{"/v1/webhooks?limit=200", "/v1/integrations", "/v1/diverted", "/v1/rejected", "/v1/audit", "/v1/jobs", "/v1/breakers", "/v1/keys",
+	for _, uid := range rotated {
+		a.do(http.MethodPost, "/v1/webhooks/"+uid+"/test", "{}")
+	}
+	for _, path := range []string{"/v1/webhooks?limit=200", "/docs", "/v1/event-types", "/v1/integrations", "/v1/diverted", "/v1/rejected", "/v1/audit", "/v1/jobs", "/v1/breakers", "/v1/keys",
 		"/v1/attempts?eventId=e1", "/openapi.json", "/asyncapi.json", "/donutwork/webhooks", "/ophelos/webhooks", "/receeve/webhooks", "/nowhere"} {
 		a.do(http.MethodGet, path, "")
 	}
