@@ -39,7 +39,7 @@ var asyncFormats = []struct {
 type object = map[string]any
 
 // asyncDocument writes the AsyncAPI 3 document of everything that a webhook can receive: a channel for each event type,
-// in it a message for each format. It panics where the template is not what it should be, which no configuration can
+// in it a message for each format, and one for alerts. It panics where the template is not what it should be, which no configuration can
 // cause.
 func asyncDocument(types []catalog.EventType) []byte {
 	var document object
@@ -50,7 +50,7 @@ func asyncDocument(types []catalog.EventType) []byte {
 	if err != nil {
 		panic("admin: asyncapi.yaml: " + err.Error())
 	}
-	channels, operations := make(object, len(types)), make(object, len(types))
+	channels, operations := document["channels"].(object), document["operations"].(object) // the alerts
 	for _, t := range types {
 		channels[t.Name] = asyncChannel(t)
 		operations["deliver."+t.Name] = object{
@@ -58,7 +58,6 @@ func asyncDocument(types []catalog.EventType) []byte {
 			"bindings": object{"http": object{"method": http.MethodPost, "bindingVersion": "0.3.0"}},
 		}
 	}
-	document["channels"], document["operations"] = channels, operations
 	if text, err = json.Marshal(document); err != nil { // what was parsed, and strings
 		panic("admin: asyncapi: " + err.Error())
 	}

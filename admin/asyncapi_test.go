@@ -2,15 +2,19 @@ package admin
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"eventrelay/catalog"
+	"eventrelay/relay"
+	"eventrelay/relay/payload"
 )
 
 func TestAsyncAPI(t *testing.T) {
@@ -22,8 +26,8 @@ func TestAsyncAPI(t *testing.T) {
 
 	channels, operations := document["channels"].(object), document["operations"].(object)
 	types := catalog.EventTypes()
-	require.Len(t, channels, len(types))
-	require.Len(t, operations, len(types))
+	require.Len(t, channels, len(types)+1, "and the alerts")
+	require.Len(t, operations, len(types)+1)
 	for _, et := range types {
 		channel := channels[et.Name].(object)
 		require.Nil(t, channel["address"])
@@ -87,7 +91,11 @@ func TestAsyncAPI_Examples(t *testing.T) {
 				continue
 			}
 			payload := at(t, examples[0], "payload").(object)
-			schema := at(t, document, "components", "schemas", format).(object)
+			named := format
+			if ref, ok := message.(object)["payload"].(object)["$ref"].(string); ok && name == "relay.alerts" {
+				named = strings.TrimPrefix(ref, "#/components/schemas/")
+			}
+			schema := at(t, document, "components", "schemas", named).(object)
 			for _, required := range schema["required"].([]any) {
 				require.Contains(t, payload, required, "%s as %s", name, format)
 			}
@@ -95,6 +103,32 @@ func TestAsyncAPI_Examples(t *testing.T) {
 				require.Len(t, payload, len(schema["properties"].(object)))
 			}
 		}
+	}
+}
+
+// What the relay sends as alerts has the members that the document says, and no other.
+func TestAsyncAPI_Alerts(t *testing.T) {
+	var document object
+	require.NoError(t, json.Unmarshal(asyncDocument(nil), &document))
+	encoding, err := payload.CompileAlert(catalog.FormatStandard, payload.Keys{})
+	require.NoError(t, err)
+	ev := &catalog.Event{ID: "e", Source: "/s", Type: "claim.open", Time: time.Now(), Raw: []byte("{}"), Data: []byte("{}"), Span: catalog.Span{To: 2}}
+	for message, kind := range map[string]relay.AlertKind{"failureMessage": relay.AlertFailure, "suspendedEvent": relay.AlertSuspended} {
+		d := relay.NewFailureAlert(relay.NewDelivery(ev, "wh_1", relay.Coordinates{Topic: "claim"}, 0, nil, time.Now()), relay.Alert{Kind: kind, Webhook: "w", URL: "u"}, time.Now())
+		var m payload.Message
+		require.NoError(t, encoding.Compose(&m, d, time.Now()))
+		var sent object
+		require.NoError(t, json.Unmarshal(m.Body, &sent))
+		var check func(schema, value object)
+		check = func(schema, value object) {
+			require.ElementsMatch(t, schema["required"], slices.Collect(maps.Keys(value)), message)
+			for name, member := range schema["properties"].(object) {
+				if inner, ok := member.(object); ok && inner["type"] == "object" {
+					check(inner, value[name].(object))
+				}
+			}
+		}
+		check(at(t, document, "components", "schemas", message).(object), sent)
 	}
 }
 
