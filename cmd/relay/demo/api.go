@@ -2,6 +2,7 @@ package demo
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -68,6 +69,19 @@ func (a *API) CreateWebhook(ctx context.Context, resource map[string]any) error 
 	return a.do(ctx, http.MethodPost, "/v1/webhooks", resource, nil)
 }
 
+// Registered is what the demo reads of a webhook that is there.
+type Registered struct {
+	UID         string `json:"uid"`
+	Integration string `json:"integration"`
+}
+
+// Webhook finds a webhook.
+func (a *API) Webhook(ctx context.Context, id string) (Registered, error) {
+	var found Registered
+	err := a.do(ctx, http.MethodGet, "/v1/webhooks/"+url.PathEscape(id), nil, &found)
+	return found, err
+}
+
 // PatchWebhook changes parts of a webhook.
 func (a *API) PatchWebhook(ctx context.Context, id string, patch map[string]any) error {
 	return a.do(ctx, http.MethodPatch, "/v1/webhooks/"+url.PathEscape(id), patch, nil)
@@ -95,8 +109,9 @@ func (a *API) PublicKey(ctx context.Context) (string, error) {
 
 func divertedPath(id string) string { return "/v1/webhooks/" + url.PathEscape(id) + "/diverted" }
 
-func (a *API) do(ctx context.Context, method, path string, send, receive any) error {
-	text, err := a.send(ctx, method, path, send)
+// do makes a request; header holds names and values in turns.
+func (a *API) do(ctx context.Context, method, path string, send, receive any, header ...string) error {
+	text, err := a.send(ctx, method, path, send, header...)
 	if err != nil || receive == nil {
 		return err
 	}
@@ -107,7 +122,7 @@ func (a *API) do(ctx context.Context, method, path string, send, receive any) er
 }
 
 // send makes a request and gives the body of a successful answer.
-func (a *API) send(ctx context.Context, method, path string, send any) ([]byte, error) {
+func (a *API) send(ctx context.Context, method, path string, send any, header ...string) ([]byte, error) {
 	var body io.Reader
 	if send != nil {
 		text, err := json.Marshal(send)
@@ -121,6 +136,9 @@ func (a *API) send(ctx context.Context, method, path string, send any) ([]byte, 
 		return nil, fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	req.Header.Set("Authorization", "Bearer "+a.key.Reveal())
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
 	switch {
 	case method == http.MethodPatch:
 		req.Header.Set("Content-Type", "application/merge-patch+json")
@@ -137,9 +155,10 @@ func (a *API) send(ctx context.Context, method, path string, send any) ([]byte, 
 		return nil, fmt.Errorf("%s %s: read the answer: %w", method, path, err)
 	}
 	if resp.StatusCode/100 != 2 {
-		var problem struct{ Title, Detail string }
+		var problem struct{ Title, Detail, Error string } // the last on the platforms' APIs
 		// An answer that is no problem document still has its status.
 		_ = json.Unmarshal(text, &problem)
+		problem.Title = cmp.Or(problem.Title, problem.Error)
 		return nil, &APIError{Method: method, Path: path, Status: resp.StatusCode, Title: problem.Title, Detail: problem.Detail}
 	}
 	return text, nil

@@ -11,6 +11,6 @@
 // written before the webhooks that use them: a crash in between leaves secrets that the next start uses. A Printer
 // owns its writer; everybody else prints through it.
 //
-// Read webhooks.go (what is registered), receiver.go, verify.go (how a request of each format is checked; see
+// Read webhooks.go (what is registered), register.go (through which API), receiver.go, verify.go (how a request of each format is checked; see
 // relay/payload/receive), script.go (the story), traffic.go, then print.go and banner.go (how it looks) and api.go, secrets.go.
 package demo

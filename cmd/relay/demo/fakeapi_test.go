@@ -18,11 +18,13 @@ const testKey = "canary-key"
 // fakeAPI is as much of the admin API as the demo uses, with hooks for what the test's relay would do.
 type fakeAPI struct {
 	mu       sync.Mutex
-	webhooks map[string]map[string]any
-	creates  int
-	patches  int
-	diverted []Diverted
-	resent   []string
+	webhooks map[string]map[string]any // by id
+	// integrations by name.
+	integrations map[string]map[string]any
+	creates      int
+	patches      int
+	diverted     []Diverted
+	resent       []string
 	// onList may change what is diverted before a list is answered; onResend is told of each resend.
 	onList   func(*fakeAPI)
 	onResend func(f *fakeAPI, deliveryID string)
@@ -32,10 +34,18 @@ type fakeAPI struct {
 
 func newFakeAPI(t *testing.T) (*fakeAPI, *API) {
 	t.Helper()
-	f := &fakeAPI{webhooks: map[string]map[string]any{}}
+	f := &fakeAPI{webhooks: map[string]map[string]any{}, integrations: map[string]map[string]any{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/webhooks", f.create)
+	mux.HandleFunc("GET /v1/webhooks/{id}", f.show)
 	mux.HandleFunc("PATCH /v1/webhooks/{id}", f.patch)
+	mux.HandleFunc("POST /ophelos/webhooks", f.createByPlatform)
+	mux.HandleFunc("POST /donutwork/2026-02-01/webhooks.json", f.createByPlatform)
+	mux.HandleFunc("POST /ocelot/webhooks", f.createByPlatform)
+	mux.HandleFunc("PUT /socotra/webhooks", f.createByPlatform)
+	mux.HandleFunc("POST /socotra/integrations", f.createIntegration)
+	mux.HandleFunc("GET /v1/integrations/{name}", f.integration)
+	mux.HandleFunc("PUT /v1/integrations/{name}", f.integration)
 	mux.HandleFunc("GET /v1/webhooks/{id}/diverted", f.list)
 	mux.HandleFunc("POST /v1/webhooks/{id}/diverted/{delivery}/resend", f.resend)
 	server := httptest.NewServer(f.guard(mux))
@@ -84,6 +94,64 @@ func (f *fakeAPI) create(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write([]byte("{}"))
 }
 
+func (f *fakeAPI) show(w http.ResponseWriter, r *http.Request) {
+	hook := f.webhooks[r.PathValue("id")]
+	if hook == nil {
+		problem(w, http.StatusNotFound, "no such webhook")
+		return
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"uid": hook["id"], "integration": hook["integrationName"]})
+}
+
+// createByPlatform makes a webhook as the platforms' APIs do: under the id or name that is sent, else under one that is
+// generated, which is the same for the same Idempotency-Key.
+func (f *fakeAPI) createByPlatform(w http.ResponseWriter, r *http.Request) {
+	var sent map[string]any
+	if json.NewDecoder(r.Body).Decode(&sent) != nil {
+		problem(w, http.StatusBadRequest, "not JSON")
+		return
+	}
+	id, _ := sent["id"].(string)
+	if name, ok := sent["name"].(string); ok {
+		id = name
+	}
+	if id == "" {
+		id = "generated for " + r.Header.Get("Idempotency-Key")
+	}
+	if f.webhooks[id] == nil {
+		f.creates++
+	}
+	sent["id"], sent["platform"] = id, strings.Split(r.URL.Path, "/")[1]
+	f.webhooks[id] = sent
+	_ = json.NewEncoder(w).Encode(map[string]any{"id": id})
+}
+
+func (f *fakeAPI) createIntegration(w http.ResponseWriter, r *http.Request) {
+	var sent map[string]any
+	_ = json.NewDecoder(r.Body).Decode(&sent)
+	name := sent["name"].(string)
+	if f.integrations[name] != nil {
+		problem(w, http.StatusConflict, "taken")
+		return
+	}
+	f.integrations[name] = sent
+	_, _ = w.Write([]byte("{}"))
+}
+
+func (f *fakeAPI) integration(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("name")
+	if f.integrations[name] == nil {
+		problem(w, http.StatusNotFound, "no such integration")
+		return
+	}
+	if r.Method == http.MethodPut {
+		var sent map[string]any
+		_ = json.NewDecoder(r.Body).Decode(&sent)
+		f.integrations[name] = sent
+	}
+	_ = json.NewEncoder(w).Encode(f.integrations[name])
+}
+
 func (f *fakeAPI) patch(w http.ResponseWriter, r *http.Request) {
 	var patch map[string]any
 	hook := f.webhooks[r.PathValue("id")]
@@ -95,6 +163,8 @@ func (f *fakeAPI) patch(w http.ResponseWriter, r *http.Request) {
 	for name, value := range patch {
 		hook[name] = value
 	}
+	delete(f.webhooks, r.PathValue("id"))
+	f.webhooks[hook["id"].(string)] = hook
 	_, _ = w.Write([]byte("{}"))
 }
 

@@ -69,9 +69,12 @@ func (s *Script) Register(ctx context.Context) error {
 			return fmt.Errorf("%s of the demo's webhook %s: %w", secretsFile, w.ID, err)
 		}
 		s.o.Receiver.ExpectVerified(w.path(), verify)
-		err = s.o.API.CreateWebhook(ctx, w.resource(url, secret))
-		if hasStatus(err, http.StatusConflict) {
-			err = s.o.API.PatchWebhook(ctx, w.ID, w.endpoint(url, secret))
+		there, err := s.o.API.Webhook(ctx, w.ID)
+		switch {
+		case err == nil:
+			err = w.adopt(ctx, s.o.API, there, url, secret)
+		case hasStatus(err, http.StatusNotFound):
+			err = w.create(ctx, s.o.API, url, secret)
 		}
 		if err != nil {
 			return fmt.Errorf("register the demo's webhook %s: %w", w.ID, err)

@@ -58,12 +58,22 @@ func TestScript_RegisterIsIdempotent(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 0o600, info.Mode().Perm())
 	f.webhooks[flakyID]["description"] = "mine"
+	for _, platform := range []string{"ophelos", "socotra", "ocelot", "donutwork"} {
+		require.Equal(t, platform, f.webhooks["demo-"+platform]["platform"], "made through its own API")
+	}
+	require.Contains(t, asJSON(t, f.integrations["demo-socotra"]["signing"]), `"encoding":"raw"`)
+	f.integrations["demo-socotra"]["concurrency"] = 3
+	f.webhooks["demo-raw"]["integrationName"] = "of a developer"
+	f.patches = 0
 
 	// A second start, with another address: same webhooks, same secrets.
 	script, receiver := newScript(t, dir, api, &out, &log)
 	require.NoError(t, script.Register(testContext(t)))
 	require.Equal(t, len(webhooks), f.creates)
-	require.Equal(t, len(webhooks), f.patches)
+	require.Equal(t, len(webhooks)-2, f.patches, "all but those of an integration")
+	require.Equal(t, receiver.URL()+"/socotra", f.integrations["demo-socotra"]["url"])
+	require.EqualValues(t, 3, f.integrations["demo-socotra"]["concurrency"])
+	require.NotContains(t, f.webhooks["demo-raw"]["url"], receiver.URL(), "it is its developer's")
 	require.Equal(t, secret, secretOf(t, f, flakyID))
 	require.Equal(t, receiver.URL()+"/flaky", f.webhooks[flakyID]["url"])
 	require.Equal(t, "mine", f.webhooks[flakyID]["description"])

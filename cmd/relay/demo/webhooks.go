@@ -36,8 +36,8 @@ var webhooks = []Webhook{
 		Retry: &catalog.Retry{Custom: flakyRetries}},
 	{ID: "demo-ophelos", Format: catalog.FormatOphelos, Events: []string{"debt.paid", "debt.disputed"}, Description: "As Ophelos sends them"},
 	{ID: "demo-socotra", Format: catalog.FormatSocotra, Events: []string{"claim.open", "policy.issue"}, Description: "As Socotra sends them"},
-	{ID: "demo-ocelot", Format: catalog.FormatOcelot, Events: []string{"IncomingSms.received", "PhoneNumber.*"}, Description: "As Ocelot sends them"},
-	{ID: "demo-donutwork", Format: catalog.FormatDonutwork, Events: []string{"RecurringPayments.*"}, Description: "As Donutwork sends them"},
+	{ID: "demo-ocelot", Format: catalog.FormatOcelot, Events: []string{"IncomingSms.received", "PhoneNumber.optedOut"}, Description: "As Ocelot sends them"},
+	{ID: "demo-donutwork", Format: catalog.FormatDonutwork, Events: []string{"RecurringPayments.charge.paid", "RecurringPayments.charge.failed"}, Description: "As Donutwork sends them"},
 	// Without the version: every version.
 	{ID: "demo-receeve", Format: catalog.FormatReceeve, Events: []string{"event.claim.created", "event.claim.updated"}, Description: "As receeve sends them"},
 }
