@@ -18,8 +18,8 @@
 //  3. key → principal, tenant, scope; rate limit by key        (apikey.go, principal.go, routes.go)
 //  4. query and header parameters                              (params.go, cursor.go)
 //  5. what does not leave a trace by itself leaves one         (trail.go)
-//  6. the handler and the body                                 (webhooks.go, suspension.go, integrations.go, diverted.go, breakers.go, jobs.go, keys.go, eventtypes.go, body.go,
-//     history.go, match.go, testcall.go, rotate.go)
+//  6. the handler and the body                                 (webhooks.go, suspension.go, integrations.go, wanted.go, diverted.go, breakers.go, jobs.go, keys.go, eventtypes.go, body.go,
+//     history.go, match.go, testcall.go, rotate.go, rotate_integration.go)
 //  7. an error becomes a problem                               (problem.go, failures.go)
 //
 // The platforms' own APIs (package dialect) are served beside /v1, each under a base path of its own: the same way with

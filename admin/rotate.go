@@ -20,10 +20,18 @@ func (i idempotency) rotationTag() (key, tag string) {
 	return key, key + i.fingerprint[:16]
 }
 
-func (s *Server) rotateSecret(c *call) error {
+// rotation is what a client asks for.
+type rotation struct {
+	next      catalog.SigningSecret
+	overlap   time.Duration
+	generated catalog.Secret // next, when the relay made it
+	repeat    idempotency
+}
+
+func (s *Server) readRotation(c *call) (rotation, error) {
 	sent, body, err := c.body()
 	if err != nil {
-		return err
+		return rotation{}, err
 	}
 	request := struct {
 		Overlap  catalog.Duration       `json:"overlap"`
@@ -31,11 +39,43 @@ func (s *Server) rotateSecret(c *call) error {
 		Encoding catalog.SecretEncoding `json:"encoding"`
 	}{Overlap: catalog.Duration(catalog.DefaultOverlap)}
 	if err := fill(&request, sent, nil); err != nil {
-		return err
+		return rotation{}, err
 	}
 	overlap := time.Duration(request.Overlap)
 	if overlap < 0 || overlap > catalog.MaxOverlap {
-		return invalid([]fieldMessage{{"overlap", fmt.Sprintf("is not between 0s and %s", catalog.MaxOverlap)}})
+		return rotation{}, invalid([]fieldMessage{{"overlap", fmt.Sprintf("is not between 0s and %s", catalog.MaxOverlap)}})
+	}
+	r := rotation{next: catalog.SigningSecret{Value: request.Value, Encoding: request.Encoding}, overlap: overlap, repeat: c.idempotency(body)}
+	if !r.next.Value.IsSet() {
+		if r.next, err = catalog.GenerateSecret(); err != nil {
+			return rotation{}, err
+		}
+		r.generated = r.next.Value
+	}
+	if r.repeat.given() {
+		_, r.next.Tag = r.repeat.rotationTag()
+	}
+	return r, nil
+}
+
+// apply rotates, unless an earlier request with the same Idempotency-Key has.
+func (r rotation) apply(current catalog.Signing) (catalog.Signing, error) {
+	if r.repeat.given() {
+		if err := rotatedBefore(current, r.repeat); err != nil {
+			return catalog.Signing{}, err
+		}
+	}
+	next, err := current.Rotate(r.next, r.overlap, time.Now())
+	if err != nil {
+		return catalog.Signing{}, newProblem(kindManySecrets, "wait until one expires, or rotate with the overlap 0s")
+	}
+	return next, nil
+}
+
+func (s *Server) rotateSecret(c *call) error {
+	r, err := s.readRotation(c)
+	if err != nil {
+		return err
 	}
 	view, err := s.webhook(c)
 	if err != nil {
@@ -45,30 +85,16 @@ func (s *Server) rotateSecret(c *call) error {
 	if err != nil {
 		return err
 	}
-	next := catalog.SigningSecret{Value: request.Value, Encoding: request.Encoding}
-	var note written
-	if !next.Value.IsSet() {
-		if next, err = catalog.GenerateSecret(); err != nil {
-			return err
-		}
-		note.generated = next.Value
-	}
-	repeat := c.idempotency(body)
+	note := written{generated: r.generated}
 	ctx, cancel := s.writeContext(c)
 	defer cancel()
 	view, err = s.opts.Registry.UpdateWebhook(ctx, c.tenant, view.Webhook.UID, ifRevision, func(w *catalog.Webhook) error {
 		if err := rotates(w); err != nil {
 			return err
 		}
-		if repeat.given() {
-			if err := rotatedBefore(w, repeat); err != nil {
-				return err
-			}
-			_, next.Tag = repeat.rotationTag()
-		}
 		var err error
-		if w.Signing, err = w.Signing.Rotate(next, overlap, time.Now()); err != nil {
-			return newProblem(kindManySecrets, "wait until one expires, or rotate with the overlap 0s")
+		if w.Signing, err = r.apply(w.Signing); err != nil {
+			return err
 		}
 		w.Normalize()
 		note.warnings, err = w.Validate(s.rules(c.tenant))
@@ -91,7 +117,7 @@ func (s *Server) rotateSecret(c *call) error {
 func rotates(w *catalog.Webhook) error {
 	switch {
 	case w.Integration != "":
-		return newProblem(kindNoSecret, "the integration that it uses signs; change the secrets of that")
+		return newProblem(kindNoSecret, "the integration that it uses signs; rotate the secret of that")
 	case w.Format == catalog.FormatOcelot:
 		return newProblem(kindNoSecret, "its format is not signed")
 	case w.Format == catalog.FormatReceeve:
@@ -104,9 +130,9 @@ func rotates(w *catalog.Webhook) error {
 
 // rotatedBefore finds the secret that an earlier request with the same key made. With another body under it that is
 // refused.
-func rotatedBefore(w *catalog.Webhook, repeat idempotency) error {
+func rotatedBefore(signing catalog.Signing, repeat idempotency) error {
 	key, tag := repeat.rotationTag()
-	for _, secret := range w.Signing.Secrets {
+	for _, secret := range signing.Secrets {
 		switch {
 		case secret.Tag == tag:
 			return errRotated

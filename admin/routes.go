@@ -61,6 +61,7 @@ var routes = []route{
 	{http.MethodGet, "/v1/integrations/{name}", scopeWebhooksRead, (*Server).getIntegration},
 	{http.MethodPut, "/v1/integrations/{name}", scopeWebhooksWrite, (*Server).replaceIntegration},
 	{http.MethodDelete, "/v1/integrations/{name}", scopeWebhooksWrite, (*Server).deleteIntegration},
+	{http.MethodPost, "/v1/integrations/{name}/rotate-secret", scopeWebhooksWrite, (*Server).rotateIntegrationSecret},
 	{http.MethodGet, "/v1/breakers", scopeWebhooksRead, (*Server).listBreakers},
 	{http.MethodPost, "/v1/breakers/{endpoint}/open", scopeWebhooksWrite, (*Server).openBreaker},
 	{http.MethodPost, "/v1/breakers/{endpoint}/close", scopeWebhooksWrite, (*Server).closeBreaker},

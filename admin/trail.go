@@ -49,6 +49,8 @@ var tracedElsewhere = map[string]bool{
 
 	"POST /v1/webhooks/{id}/rotate-secret": true,
 	"POST /v1/match":                       true,
+
+	"POST /v1/integrations/{name}/rotate-secret": true,
 }
 
 // trace says in the request's context who acts, for whatever writes an entry further down, and writes the entry itself
