@@ -71,6 +71,7 @@ func (a *aviary) generate(url string) (uids []string) {
 	a.once("rotated secret", http.MethodPost, "/v1/webhooks/"+uid+"/rotate-secret", `{"overlap": "1h"}`, "signing", "secrets", 0, "value")
 	a.must(http.StatusOK, http.MethodPost, "/v1/webhooks/"+uid+"/rotate-secret", fmt.Sprintf(`{"value": %q, "encoding": "raw"}`, a.secret("secret of a rotation")))
 	a.once("generated secret of an integration", http.MethodPost, "/v1/integrations", fmt.Sprintf(`{"name": "generated", "url": "%s/404"}`, url), "signing", "secrets", 0, "value")
+	a.once("rotated secret of an integration", http.MethodPost, "/v1/integrations/generated/rotate-secret", "", "signing", "secrets", 0, "value")
 	a.once("Ophelos signing key", http.MethodPost, "/ophelos/webhooks", fmt.Sprintf(`{"url": "%s/200", "enabled_events": ["debt.paid"], "credentials": {"type": "bearer", "token": %q}}`,
 		url, a.secret("token of an Ophelos webhook")), "signing_key")
 	a.once("Donutwork token", http.MethodPost, "/donutwork/2026-02-01/webhooks.json",
