@@ -2,10 +2,16 @@ package outbound
 
 import (
 	"bufio"
+	"bytes"
+	"compress/gzip"
+	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -168,4 +174,54 @@ func TestAnswerBeforeTheBodyWasRead(t *testing.T) {
 	request := &Request{Endpoint: &catalog.Endpoint{URL: r.url(), Timeout: ample}, Body: make([]byte, 16<<20)}
 	got := newClient(t, Options{}).Do(t.Context(), request)
 	require.Equal(t, 413, got.Status, "%v", got.Err)
+}
+
+// TestRow45_Bombs: what would inflate to gigabytes is read as the bytes that it is, up to the limit, whether the
+// receiver says that it is compressed or not.
+func TestRow45_Bombs(t *testing.T) {
+	const inflated = 256 << 20
+	var bomb bytes.Buffer
+	deflate, err := gzip.NewWriterLevel(&bomb, gzip.BestCompression)
+	require.NoError(t, err)
+	for zeros := make([]byte, 1<<20); bomb.Len() < inflated/1100; {
+		_, err := deflate.Write(zeros)
+		require.NoError(t, err)
+	}
+	require.NoError(t, deflate.Close())
+	for name, encoding := range map[string]string{"announced": "Content-Encoding: gzip\r\n", "twice": "Content-Encoding: gzip, gzip\r\n", "not announced": ""} {
+		t.Run(name, func(t *testing.T) {
+			r := receive(t, serve(fmt.Sprintf("HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n%s", encoding, bomb.Len(), bomb.String())))
+			c := newClient(t, Options{})
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			got := c.Do(t.Context(), post(r.url(), ample))
+			runtime.ReadMemStats(&after)
+			require.Equal(t, 200, got.Status, "%v", got.Err)
+			require.Equal(t, bomb.Bytes()[:KeptBodyBytes], got.Body)
+			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(8<<20), "bytes allocated")
+		})
+	}
+}
+
+// TestRow46_Redirects: wherever a receiver sends the request, to itself for ever or inside, it is not sent there; and
+// neither body nor signature leaves a second time.
+func TestRow46_Redirects(t *testing.T) {
+	inside := receive(t, serve(ok200))
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		for _, location := range []string{"/hook", "//receiver.test/", inside.url(), "http://169.254.169.254/latest/meta-data/", "file:///etc/passwd", "http://[::1]:22/", "\x7f"} {
+			var requests atomic.Int64
+			r := receive(t, func(conn net.Conn) {
+				for in := bufio.NewReader(conn); readRequest(in) != nil; requests.Add(1) {
+					_, _ = fmt.Fprintf(conn, "HTTP/1.1 %d Moved\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n", status, location)
+				}
+			})
+			got := newClient(t, Options{}).Do(t.Context(), post(r.url(), ample))
+			if location == "\x7f" && got.Class == ClassProtocol {
+				continue // no header at all
+			}
+			require.Equal(t, status, got.Status, "%s: %v", location, got.Err)
+			require.Eventually(t, func() bool { return requests.Load() == 1 }, ample, time.Millisecond)
+		}
+	}
+	require.Zero(t, inside.accepted.Load())
 }
