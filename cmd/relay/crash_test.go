@@ -27,6 +27,9 @@ const (
 	crashAnswered  = "answered"   // P3: 2xx seen, the delivery not settled
 	crashHandedOff = "handed-off" // P4: the retry record is acknowledged, the delivery not settled
 	crashInRevoked = "in-revoked" // P6: partitions are being given up
+	crashResent    = "resent"     // P7: a resend is acknowledged in the retry topics, and not marked
+	crashResolved  = "resolved"   // P8: a tombstone of a diverted event is acknowledged, and not indexed
+	crashIndexing  = "indexing"   // P9: diverted events are being read into the index
 )
 
 // prepareProcess makes of this process what a test has asked for in its environment.
@@ -76,7 +79,7 @@ type crash struct {
 
 func (c *crash) arm(n *node) {
 	switch c.point {
-	case crashFetched, crashHandedOff:
+	case crashFetched, crashHandedOff, crashResent, crashResolved, crashIndexing:
 		n.Kafka = append(slices.Clone(n.Kafka), kgo.WithHooks(c))
 	case crashAnswered:
 		n.OnReport = func(r deliver.Report) {
@@ -100,15 +103,31 @@ func (c *crash) reach() {
 
 // OnFetchRecordUnbuffered implements kgo.HookFetchRecordUnbuffered: a record is handed to whoever polls.
 func (c *crash) OnFetchRecordUnbuffered(rec *kgo.Record, polled bool) {
-	if _, domain := c.domains[rec.Topic]; domain && polled && c.point == crashFetched {
+	_, domain := c.domains[rec.Topic]
+	if polled && (domain && c.point == crashFetched || rec.Topic == c.topics.Diverted() && c.point == crashIndexing) {
 		c.reach()
 	}
 }
 
 // OnProduceRecordUnbuffered implements kgo.HookProduceRecordUnbuffered: it is called before the promise of the record.
 func (c *crash) OnProduceRecordUnbuffered(rec *kgo.Record, err error) {
-	if err == nil && c.point == crashHandedOff && slices.Contains(c.topics.RetryAll(), rec.Topic) {
-		c.reach()
+	if err != nil {
+		return
+	}
+	waits := slices.Contains(c.topics.RetryAll(), rec.Topic)
+	switch c.point {
+	case crashHandedOff:
+		if waits {
+			c.reach()
+		}
+	case crashResent:
+		if d, err := relay.DecodeDelivery(rec); waits && err == nil && d.DivertKey != "" {
+			c.reach()
+		}
+	case crashResolved:
+		if rec.Topic == c.topics.Diverted() && rec.Value == nil {
+			c.reach()
+		}
 	}
 }
 

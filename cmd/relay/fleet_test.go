@@ -103,10 +103,34 @@ func newFleetOn(t *testing.T, brokers []string, space string, delays ...time.Dur
 	if addr == "" {
 		f.cache = miniredis.RunT(t)
 		addr = f.cache.Addr()
+		letTimePass(t, f.cache)
 	}
 	f.redis = redis.NewClient(&redis.Options{Addr: addr})
 	t.Cleanup(func() { _ = f.redis.Close() })
 	return f
+}
+
+// letTimePass makes keys expire, which the embedded Redis leaves to whoever runs it: without it the locks of a killed
+// relay hold for ever.
+func letTimePass(t *testing.T, cache *miniredis.Miniredis) {
+	t.Helper()
+	const step = 100 * time.Millisecond
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(step)
+		defer tick.Stop()
+		for last := time.Now(); ; {
+			select {
+			case now := <-tick.C:
+				cache.FastForward(now.Sub(last))
+				last = now
+			case <-stop:
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() { close(stop); <-done })
 }
 
 // relayProcess is one relay under test.
