@@ -41,11 +41,11 @@ import (
 //	14  the acknowledgement of a write gets lost       TestRow14_AcknowledgementLost (faults)
 //	15  retry and diverted topics refuse writes        TestRefusedWrites, TestSilentlyRefusedWrites (faults)
 //	16  too large for the retry or diverted topic      TestRow16_TooLargeForTheTopic (faults), divert: TestStore_LargestEvent
-//	17  records deleted before they were read          intake: TestGroup_OffsetOutOfRangeHalts, TestGroup_HaltsWhereRecordsAreGone
+//	17  records deleted before they were read          TestRow17_RecordsDeletedBeforeTheyWereRead (faults), intake: TestGroup_OffsetOutOfRangeHalts, TestGroup_HaltsWhereRecordsAreGone
 //	18  the group's offsets are gone                   intake: TestOrigin
 //	19  topic deleted and made anew                    intake: TestGroup_RecreatedTopicHalts (faults)
-//	20  partitions added                               intake: TestGroup_AddedPartitionsStartAtTheirBeginning
-//	21  gaps in the offsets                            intake: TestGroup_GapsCountAsSettled
+//	20  partitions added                               TestRow20_PartitionsAdded (faults), intake: TestGroup_AddedPartitionsStartAtTheirBeginning
+//	21  gaps in the offsets                            TestRow21_AbortedTransactions (faults), intake: TestGroup_GapsCountAsSettled
 //	22  a permission is taken away                     TestRow22_PermissionTaken (faults), intake: TestRow22_Refused (faults), TestRow22_CommitRefused
 //	25  Redis killed, back empty                       TestRow25_RedisKilled (faults, real), TestRedisGone
 //	26  FLUSHALL again and again                       TestRow26_FlushedAgainAndAgain (faults)

@@ -55,6 +55,10 @@ type GroupOptions struct {
 	Registerer prometheus.Registerer
 }
 
+// metadataEvery is within what partitions that were added are noticed. The client's default is five minutes, for which
+// what is published to them would wait.
+const metadataEvery = 15 * time.Second
+
 const (
 	defaultSessionTimeout = 45 * time.Second
 	defaultDrainTimeout   = 10 * time.Second
@@ -132,7 +136,7 @@ func NewGroup(o GroupOptions) (*Group, error) {
 // that is not ready for it. What the client waits for ends with life.
 func (g *Group) join(life context.Context) (*kgo.Client, error) {
 	o := g.o
-	opts := append([]kgo.Opt{}, o.Kafka...)
+	opts := append([]kgo.Opt{kgo.MetadataMaxAge(metadataEvery)}, o.Kafka...)
 	opts = append(opts,
 		kgo.WithContext(life),
 		kgo.ConsumerGroup(o.Group),
