@@ -41,7 +41,7 @@ func TestCommitSafety(t *testing.T) {
 	two := f.start(t, "two", session...)
 	require.Eventually(t, func() bool { return f.logs.contains("partitions_revoked") }, 20*time.Second, time.Millisecond)
 	one.kill()
-	one = f.start(t, "one", session...)
+	f.start(t, "one", session...)
 	l.awaitDelivered(t, events)
 
 	// Two stands still until one has everything, and then finds out.

@@ -97,7 +97,7 @@ func TestPrecedence_FlagEnvironmentFileDefault(t *testing.T) {
 	require.Equal(t, "from-env", c.Intake.Group, "environment")
 	require.Equal(t, 7, c.Intake.WindowRecords, "file")
 	require.Equal(t, "json", c.Log.LogFormat, "file")
-	require.Equal(t, 10_000, c.Intake.WindowDeliveries, "default")
+	require.Equal(t, 45*time.Second, c.Intake.SessionTimeout, "default")
 
 	t.Setenv("RELAY_CONFIG", file)
 	require.Equal(t, 7, parseServe(t).Intake.WindowRecords, "file named by the environment")
@@ -173,7 +173,7 @@ func TestCheck_NamesTheSettingAndItsBound(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"--window-records=0"}, "--window-records (RELAY_WINDOW_RECORDS, window.records in the file) is 0: must be between 1 and 10000000"},
+		{[]string{"--window-records=-1"}, "--window-records (RELAY_WINDOW_RECORDS, window.records in the file) is -1: must be between 0 and 10000000"},
 		{[]string{"--window-bytes=1MiB"}, "is 1048576: must be between 10485760 and"},
 		{[]string{"--event-max-bytes=1"}, "--event-max-bytes (RELAY_EVENT_MAX_BYTES, event.maxBytes in the file) is 1: must be between 1024 and 33554432"},
 		{[]string{"--event-max-bytes=many"}, "--event-max-bytes: expected a size"},
@@ -223,7 +223,7 @@ func TestCheck_NamesTheSettingAndItsBound(t *testing.T) {
 		})
 	}
 	t.Run("all problems at once", func(t *testing.T) {
-		_, err := parse("serve", "--group=", "--window-records=0", "--log-level=loud")
+		_, err := parse("serve", "--group=", "--window-records=-1", "--log-level=loud")
 		var config *ConfigError
 		require.ErrorAs(t, err, &config)
 		require.Len(t, config.Problems, 3)

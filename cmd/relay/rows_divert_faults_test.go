@@ -119,7 +119,7 @@ func TestRow63_SuspendedAndBack(t *testing.T) {
 	progress(20)
 	one.kill()
 	l.crashed(t)
-	one = f.start(t, "one")
+	f.start(t, "one")
 	progress(100)
 	close(stop)
 	n := <-sent

@@ -74,7 +74,7 @@ type taken struct {
 func join(t *testing.T, opts []kgo.Opt, edit func(*GroupOptions)) *member {
 	t.Helper()
 	m := &member{taken: make(chan taken, 10_000), done: make(chan error, 1)}
-	o := GroupOptions{Name: "test", Kafka: opts, Group: "g", Topics: []string{"debt"}, SessionTimeout: 2 * time.Second,
+	o := GroupOptions{Name: "test", Kafka: opts, Group: "g", Topics: []string{"debt"}, SessionTimeout: 4 * time.Second,
 		DrainTimeout: time.Second, Window: NewWindow(DefaultLimits), Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()}
 	o.Work = func(a *Assignment) {
 		for {
@@ -175,6 +175,7 @@ func TestGroup_StopWaitsForWhatIsUnderWay(t *testing.T) {
 	var aborted atomic.Bool
 	m := join(t, opts, func(o *GroupOptions) {
 		o.HandOff = func(*Assignment) {} // nothing waits: the only delivery is under way
+		o.DrainTimeout = 4 * time.Second // half of it for what follows
 	})
 	got := m.next(t)
 	go func() { // an attempt that ends only when it is cancelled, and is then handed off

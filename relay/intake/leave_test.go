@@ -19,6 +19,7 @@ func TestGroup_StopsWhileTheGroupWaits(t *testing.T) {
 	publish(t, client, 0, 2)
 	publish(t, client, 1, 2)
 	stays := join(t, opts, static("stays"))
+	require.Eventually(t, func() bool { return stays.group.Assigned() == 2 }, waitFor, tick) // else gone may read all there is
 	gone := join(t, opts, static("gone"))
 	require.Eventually(t, func() bool { return stays.group.Assigned() == 1 && gone.group.Assigned() == 1 }, waitFor, tick)
 	var last taken
