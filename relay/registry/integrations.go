@@ -23,6 +23,7 @@ func (r *Registry) PutIntegration(ctx context.Context, in *catalog.Integration, 
 	if err := checkKey(in.Tenant, uid, in.Name); err != nil {
 		return nil, fmt.Errorf("put integration %q: %w", in.Name, err)
 	}
+	var stored *catalog.Integration // by the latest decision, which is the one that was committed
 	err := r.writer.write(ctx, func() ([]draft, error) {
 		was, exists := r.Integration(in.Tenant, in.Name)
 		if err := checkIntegrationRevision(was, exists, ifRevision); err != nil {
@@ -36,16 +37,16 @@ func (r *Registry) PutIntegration(ctx context.Context, in *catalog.Integration, 
 			next.Request, next.Fingerprint = was.Request, was.Fingerprint
 		}
 		next.Signing.DropExpired(next.Updated)
+		stored = &next
 		return []draft{{key: integrationKey(&next), content: &next}}, nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("put integration %q: %w", in.Name, err)
 	}
-	stored, ok := r.Integration(in.Tenant, in.Name)
-	if !ok {
-		return nil, fmt.Errorf("put integration %q: %w", in.Name, ErrNotFound)
+	if now, there := r.Integration(in.Tenant, in.Name); there && now.UID == stored.UID && now.Revision == stored.Revision {
+		return now, nil
 	}
-	return stored, nil
+	return stored, nil // somebody else has changed or deleted it since
 }
 
 func checkIntegrationRevision(was *catalog.Integration, exists bool, ifRevision int64) error {

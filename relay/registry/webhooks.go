@@ -45,7 +45,7 @@ func (r *Registry) CreateWebhook(ctx context.Context, w *catalog.Webhook) (View,
 	if err != nil {
 		return View{}, fmt.Errorf("create webhook %q: %w", w.ID, err)
 	}
-	return r.answer(w.UID)
+	return r.asWritten(w), nil
 }
 
 // UpdateWebhook applies edit to a clone of the current webhook and stores the result. ifRevision 0 matches any
@@ -53,7 +53,10 @@ func (r *Registry) CreateWebhook(ctx context.Context, w *catalog.Webhook) (View,
 // fresh clone; its error is returned as it is and nothing is written. What it does to uid, tenant, platform, created,
 // updated, revision and the request that made it is undone. ErrNotFound: the tenant has no such webhook; ErrExists: the new id is taken.
 func (r *Registry) UpdateWebhook(ctx context.Context, tenant, uid string, ifRevision int64, edit func(*catalog.Webhook) error) (View, error) {
-	var refused error
+	var (
+		refused error
+		stored  *catalog.Webhook // by the latest decision, which is the one that was committed
+	)
 	makePair := pairMaker(tenant)
 	err := r.writer.write(ctx, func() ([]draft, error) {
 		refused = nil
@@ -79,6 +82,7 @@ func (r *Registry) UpdateWebhook(ctx context.Context, tenant, uid string, ifRevi
 		if err := r.checkReferences(next, was); err != nil {
 			return nil, err
 		}
+		stored = next
 		return r.withKeyPair(next, makePair)
 	})
 	switch {
@@ -87,7 +91,7 @@ func (r *Registry) UpdateWebhook(ctx context.Context, tenant, uid string, ifRevi
 	case err != nil:
 		return View{}, fmt.Errorf("update webhook %s: %w", uid, err)
 	}
-	return r.answer(uid)
+	return r.asWritten(stored), nil
 }
 
 // DeleteWebhook removes a webhook, its suspension and what was forced on its breakers. ifRevision is as for UpdateWebhook.
@@ -110,8 +114,19 @@ func (r *Registry) DeleteWebhook(ctx context.Context, tenant, uid string, ifRevi
 	return nil
 }
 
-// answer is the answer to a write: the webhook as the snapshot has it, or ErrNotFound when somebody deleted it
-// since.
+// asWritten is the answer to a write of a webhook: what it made, also when somebody else has changed or deleted that
+// since. With the revision of another one's change, the writer would go on from what it has not seen.
+func (r *Registry) asWritten(w *catalog.Webhook) View {
+	v, there := r.View(w.UID)
+	if there && v.Webhook.Revision == w.Revision {
+		return v
+	}
+	v.Webhook = w
+	v.Integration, _ = r.Integration(w.Tenant, w.Integration)
+	return v
+}
+
+// answer is the webhook as the snapshot has it, or ErrNotFound when somebody deleted it since.
 func (r *Registry) answer(uid string) (View, error) {
 	if v, ok := r.View(uid); ok {
 		return v, nil
