@@ -20,15 +20,21 @@ func (l *lockedBuffer) contains(text string) bool {
 // TestCommitSafety looks at every commit while receivers fail and hang, a relay is killed inside the revocation of its
 // partitions, and another stands still for longer than its session and then goes on.
 func TestCommitSafety(t *testing.T) {
+	for _, on := range brokers(false) {
+		t.Run(on.name, func(t *testing.T) { commitSafety(t, on) })
+	}
+}
+
+func commitSafety(t *testing.T, on testBroker) {
 	const (
 		events   = 4_000
 		webhooks = 32
 		types    = 16
 	)
-	f, cluster := newSafeFleet(t, time.Second, 5*time.Second)
+	f, cluster := on.fleet(t, time.Second, 5*time.Second)
 	o := newOracle()
 	receiver := o.receiver(t, behaviour{fail: 0.05, hang: 0.002, hangs: 2 * time.Second})
-	session := []string{"--session-timeout", "3s", "--log-level", "info"}
+	session := []string{"--session-timeout", "6s", "--log-level", "info"} // the least that Kafka takes
 	one := f.start(t, "one", session...)
 	one.awaitReady(t, f)
 	l := f.register(t, one.api, o, receiver.URL, webhooks, types)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -59,16 +58,7 @@ func (f *fleet) must(t *testing.T, method, path string, body any, ask ...*relayP
 // stands still does not hear of it, suspended again while the first suspension is drained, and relays are killed in both.
 // Everything arrives in the end, and nothing is left diverted.
 func TestRow63_SuspendedAndBack(t *testing.T) {
-	var (
-		f     *fleet
-		watch = func(*load) (verdict func(*testing.T)) { return func(*testing.T) {} }
-	)
-	if os.Getenv("RELAY_TEST_KAFKA") != "" {
-		f = newFleet(t, time.Second, 5*time.Second)
-	} else {
-		safe, cluster := newSafeFleet(t, time.Second, 5*time.Second)
-		f, watch = safe, func(l *load) func(*testing.T) { return audit(t, safe, cluster, l).verdict }
-	}
+	f, cluster := newAuditedFleet(t, time.Second, 5*time.Second)
 	f.timeout = 5 * time.Second
 	o := newOracle()
 	receiver := o.receiver(t, behaviour{fail: 0.02})
@@ -76,7 +66,7 @@ func TestRow63_SuspendedAndBack(t *testing.T) {
 	one.awaitReady(t, f)
 	two.awaitReady(t, f)
 	l := f.register(t, one.api, o, receiver.URL, 2, 1) // both want everything; one of them is suspended
-	verdict := watch(l)
+	a := audit(t, f, cluster, l)
 	const suspended = "/v1/webhooks/hook-000"
 	stop, sent := make(chan struct{}), make(chan int, 1)
 	go func() {
@@ -137,7 +127,7 @@ func TestRow63_SuspendedAndBack(t *testing.T) {
 		return ok && len(left) == 0
 	}, 45*time.Second, 100*time.Millisecond, "what arrived is still listed:\n%s", &f.logs)
 	v := l.settle(t, n)
-	verdict(t)
+	a.verdict(t)
 	require.Zero(t, v.diverted)
 	// A crash repeats what it repeats, and what was diverted by it and by whoever read it again is drained once: it has
 	// one key.

@@ -3,9 +3,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -16,6 +18,73 @@ import (
 	"eventrelay/catalog"
 	"eventrelay/relay"
 )
+
+// flow publishes 300 events a second until stop, which says how many there were.
+func (l *load) flow() (stop func() (events int)) {
+	ended, sent := make(chan struct{}), make(chan int, 1)
+	go func() {
+		n := 0
+		for tick := time.NewTicker(100 * time.Millisecond); ; {
+			select {
+			case <-tick.C:
+				l.publish(n, n+30)
+				n += 30
+			case <-ended:
+				tick.Stop()
+				sent <- n
+				return
+			}
+		}
+	}()
+	return func() int { close(ended); return <-sent }
+}
+
+// TestRow06_RebalanceStorm: a member joins the group and leaves it again all the time, and settles nothing of what it is
+// given, so that partitions move to it and back. Events flow on, nothing is lost, and nothing that a receiver acknowledged
+// is repeated. RELAY_TEST_FULL=1 keeps it up for minutes.
+func TestRow06_RebalanceStorm(t *testing.T) {
+	flaps := 6
+	if full() {
+		flaps = 60
+	}
+	f, cluster := newAuditedFleet(t, time.Second)
+	f.timeout = 5 * time.Second
+	o := newOracle()
+	receiver := o.receiver(t, behaviour{fail: 0.03})
+	one := f.start(t, "one", "--log-level", "info", "--session-timeout", "20s")
+	one.awaitReady(t, f)
+	l := f.register(t, one.api, o, receiver.URL, 12, 6)
+	a := audit(t, f, cluster, l)
+	stop := l.flow()
+	l.awaitDelivered(t, 1)
+	for range flaps {
+		given := make(chan struct{}, 1)
+		member, err := kgo.NewClient(append(slices.Clone(f.kafka), kgo.ConsumerGroup(f.group), kgo.ConsumeTopics(f.domains...),
+			kgo.Balancers(kgo.CooperativeStickyBalancer()), kgo.DisableAutoCommit(),
+			kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, partitions map[string][]int32) {
+				if len(partitions) > 0 {
+					select {
+					case given <- struct{}{}:
+					default:
+					}
+				}
+			}))...)
+		require.NoError(t, err)
+		select {
+		case <-given:
+		case <-time.After(time.Minute):
+			member.Close()
+			t.Fatalf("the flapping member was given nothing:\n%s", &f.logs)
+		}
+		member.Close()
+		l.awaitDelivered(t, l.delivered()+100)
+	}
+	n := stop()
+	v := l.settle(t, n)
+	a.verdict(t)
+	require.Zero(t, v.duplicates, "of %d pairs:\n%s", v.owed, f.troubles())
+	t.Logf("%d members came and left: %d pairs, %d attempts, no duplicates", flaps, v.owed, v.attempts)
+}
 
 // TestRow07_ScaleOutAndIn: relays join one after the other while events flow, and leave again in order. Nothing is lost,
 // and nothing that a receiver acknowledged is repeated. RELAY_TEST_FULL=1 goes up to eight.
@@ -31,22 +100,7 @@ func TestRow07_ScaleOutAndIn(t *testing.T) {
 	relays := []*relayProcess{f.start(t, "r0", "--log-level", "info")}
 	relays[0].awaitReady(t, f)
 	l := f.register(t, relays[0].api, o, receiver.URL, 12, 6)
-	stop := make(chan struct{})
-	sent := make(chan int, 1)
-	go func() { // evenly, until all have come and gone
-		n := 0
-		for tick := time.NewTicker(100 * time.Millisecond); ; {
-			select {
-			case <-tick.C:
-				l.publish(n, n+30)
-				n += 30
-			case <-stop:
-				tick.Stop()
-				sent <- n
-				return
-			}
-		}
-	}()
+	stop := l.flow()
 	holds := func(n int) {
 		t.Helper()
 		require.Eventually(t, func() bool {
@@ -65,8 +119,7 @@ func TestRow07_ScaleOutAndIn(t *testing.T) {
 		relays[i].stop(t, f)
 		l.awaitDelivered(t, l.delivered()+1)
 	}
-	close(stop)
-	n := <-sent
+	n := stop()
 	for i := 1; i < most; i++ { // a static member's partitions are kept for it until its session ends
 		f.start(t, fmt.Sprintf("r%d", i))
 	}

@@ -21,7 +21,7 @@ import (
 //
 // Every test that accounts for events uses the oracle (oracle_test.go): it knows what was published, writes each receipt
 // down before the receiver answers, and says at the end what is missing, what nobody asked for, and what was repeated.
-// The auditor (safety_test.go) looks at every commit on the embedded broker before it is stored: what it passes must be
+// The auditor (safety_test.go) looks at every commit, on the embedded broker before it is stored: what it passes must be
 // acknowledged or stand elsewhere, and no commit goes back. load.crashed notes what a crash entitles to be repeated:
 // what stands above the committed offsets, once each. load.recovered asks for full recovery without a restart.
 //
@@ -30,7 +30,7 @@ import (
 //	 3  stopped for longer than its session            TestCommitSafety (faults), TestSoak (faults)
 //	 4  a result that comes after the revocation       intake: TestGroup_LateResultAfterRevokeCommitsNothing
 //	 5  a partition that leaves and comes back         intake: TestGroup_RebalanceGivesFreshAssignments
-//	 6  a member that comes and goes all the time      intake: TestGroup_RebalanceStorm
+//	 6  a member that comes and goes all the time      TestRow06_RebalanceStorm (faults), intake: TestGroup_RebalanceStorm
 //	 7  1, many and 1 relays                           TestRow07_ScaleOutAndIn (faults)
 //	 8  stop under load, with endpoints that hang      TestRow08_StopWithHungEndpoints (faults), TestStop
 //	 9  a second signal, and a kill, while it drains   TestRow09_SecondSignal (faults), TestKillWhileDraining

@@ -22,6 +22,8 @@ import (
 // auditor holds every commit until it has looked at what Kafka and the receivers have: an offset may pass an event, or a
 // waiting delivery, only if what it stood for is acknowledged by its receiver or stands in a retry or diverted topic, in
 // a record that is not passed itself. What is committed never goes back.
+//
+// The commits of a real broker cannot be held: there the auditor asks for them all the time, see watch.
 type auditor struct {
 	t        *testing.T
 	l        *load
@@ -36,6 +38,8 @@ type auditor struct {
 	live     map[pair]int                  // records of retry and diverted topics that stand for the pair
 	passed   map[topicPartition]int64      // up to where commits were audited
 	stored   map[topicPartition]int64      // what the broker had at the latest commit
+	doubts   []suspect                     // of commits that are watched
+	watching bool                          // instead of held
 
 	mu      sync.Mutex
 	commits int
@@ -62,6 +66,7 @@ func newSafeFleet(t *testing.T, delays ...time.Duration) (*fleet, *kfake.Cluster
 	return newFleetOn(t, cluster.ListenAddrs(), "", delays...), cluster
 }
 
+// audit looks at the commits that the cluster gets, or at those of the real broker where cluster is nil.
 func audit(t *testing.T, f *fleet, cluster *kfake.Cluster, l *load) *auditor {
 	t.Helper()
 	a := &auditor{t: t, l: l, groups: map[string]bool{f.group: true, f.group + "-retry": true}, domains: map[string]bool{},
@@ -79,7 +84,11 @@ func audit(t *testing.T, f *fleet, cluster *kfake.Cluster, l *load) *auditor {
 	require.NoError(t, err)
 	t.Cleanup(a.reader.Close)
 	a.admin = kadm.NewClient(a.reader)
-	a.attach(cluster)
+	if cluster == nil {
+		a.watch(t)
+	} else {
+		a.attach(cluster)
+	}
 	return a
 }
 
@@ -116,9 +125,9 @@ func (a *auditor) audit(commit *kmsg.OffsetCommitRequest) (lost bool) {
 	a.auditing.Lock()
 	defer a.auditing.Unlock()
 	// Delivered is looked at last: a delivery that is neither durable nor delivered by then was passed.
-	err := a.readToEnd()
+	err := a.readToEnd(context.Background())
 	if err == nil {
-		err = a.lookBack(commit.Group)
+		_, _, err = a.lookBack(context.Background(), commit.Group)
 	}
 	if err != nil {
 		if a.t.Context().Err() == nil {
@@ -126,24 +135,18 @@ func (a *auditor) audit(commit *kmsg.OffsetCommitRequest) (lost bool) {
 		}
 		return false
 	}
-	var left []standing // deliveries that stand in no other record
+	commits := map[topicPartition]int64{}
 	for _, topic := range commit.Topics {
 		name := topic.Topic
 		if name == "" {
 			name = a.nameOf(topic.TopicID)
 		}
-		if a.next[name] == nil {
-			continue
-		}
 		for _, p := range topic.Partitions {
-			left = append(left, a.pass(topicPartition{name, p.Partition}, p.Offset)...)
+			commits[topicPartition{name, p.Partition}] = p.Offset
 		}
 	}
-	for _, s := range left {
-		// The event itself may not be passed yet: then it is read again.
-		if a.live[s.pair] == 0 && a.passed[s.source] > s.at && a.l.o.undelivered(s.pair) {
-			a.fault("commit of %s at %d passes %v: it is nowhere else", commit.Group, s.offset, s.pair)
-		}
+	for _, s := range a.suspects(commit.Group, commits) {
+		a.fault("%s", s.text)
 	}
 	a.mu.Lock()
 	a.commits++
@@ -152,8 +155,34 @@ func (a *auditor) audit(commit *kmsg.OffsetCommitRequest) (lost bool) {
 	return drop != nil && drop(n)
 }
 
-// pass moves the audited commit of a partition on. It returns the deliveries whose records were passed.
-func (a *auditor) pass(p topicPartition, to int64) (deliveries []standing) {
+// suspect is a delivery that a commit passes although it is nowhere.
+type suspect struct {
+	pair pair
+	text string
+}
+
+// suspects moves the audited commits of a group on and says what they pass that is nowhere.
+func (a *auditor) suspects(group string, commits map[topicPartition]int64) (found []suspect) {
+	var left []standing // deliveries that stand in no other record
+	for p, to := range commits {
+		if a.next[p.topic] == nil {
+			continue
+		}
+		deliveries, nowhere := a.pass(p, to)
+		left, found = append(left, deliveries...), append(found, nowhere...)
+	}
+	for _, s := range left {
+		// The event itself may not be passed yet: then it is read again.
+		if a.live[s.pair] == 0 && a.passed[s.source] > s.at && a.l.o.undelivered(s.pair) {
+			found = append(found, suspect{s.pair, fmt.Sprintf("commit of %s at %d passes %v: it is nowhere else", group, s.offset, s.pair)})
+		}
+	}
+	return found
+}
+
+// pass moves the audited commit of a partition on. It returns the deliveries whose records were passed, and what an event
+// that was passed owes and is nowhere.
+func (a *auditor) pass(p topicPartition, to int64) (deliveries []standing, nowhere []suspect) {
 	for _, s := range a.standing[p] {
 		if s.offset < a.passed[p] || s.offset >= to {
 			continue
@@ -165,36 +194,38 @@ func (a *auditor) pass(p topicPartition, to int64) (deliveries []standing) {
 		}
 		for _, owed := range a.l.undelivered(s.event) {
 			if a.live[owed] == 0 {
-				a.fault("commit of %v at %d passes offset %d: %v is nowhere", p, to, s.offset, owed)
+				nowhere = append(nowhere, suspect{owed, fmt.Sprintf("commit of %v at %d passes offset %d: %v is nowhere", p, to, s.offset, owed)})
 			}
 		}
 	}
 	a.passed[p] = max(a.passed[p], to)
-	return deliveries
+	return deliveries, nowhere
 }
 
-// lookBack checks that what the broker has of the group's offsets has not gone back since the commit before. A refused
-// commit of a member that was thrown out is none, so the broker is asked.
-func (a *auditor) lookBack(group string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+// lookBack checks that what the broker has of the group's offsets has not gone back since the commit before, and says
+// whether it has moved. A refused commit of a member that was thrown out is none, so the broker is asked.
+func (a *auditor) lookBack(ctx context.Context, group string) (stored map[topicPartition]int64, moved bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	offsets, err := a.admin.FetchOffsets(ctx, group)
-	if err != nil {
-		return err
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) { // nothing was committed yet
+		return nil, false, err
 	}
+	stored = map[topicPartition]int64{}
 	offsets.Each(func(o kadm.OffsetResponse) {
 		p := topicPartition{o.Topic, o.Partition}
 		if o.At < a.stored[p] {
 			a.fault("the commit of %v went back from %d to %d", p, a.stored[p], o.At)
 		}
-		a.stored[p] = o.At
+		moved = moved || o.At > a.stored[p]
+		a.stored[p], stored[p] = o.At, o.At
 	})
-	return nil
+	return stored, moved, nil
 }
 
 // readToEnd reads all topics to where they end now.
-func (a *auditor) readToEnd() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+func (a *auditor) readToEnd(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	topics := make([]string, 0, len(a.next))
 	for topic := range a.next {
@@ -204,9 +235,16 @@ func (a *auditor) readToEnd() error {
 	if err != nil {
 		return err
 	}
+	starts, err := a.admin.ListStartOffsets(ctx, topics...) // after the ends: what is trimmed is not waited for
+	if err != nil {
+		return err
+	}
 	behind := func() bool {
 		far := false
-		ends.Each(func(o kadm.ListedOffset) { far = far || a.next[o.Topic][o.Partition] < o.Offset })
+		ends.Each(func(o kadm.ListedOffset) {
+			start, _ := starts.Lookup(o.Topic, o.Partition)
+			far = far || max(a.next[o.Topic][o.Partition], start.Offset) < o.Offset
+		})
 		return far
 	}
 	for behind() {
@@ -270,6 +308,9 @@ func (a *auditor) audited() int {
 // verdict fails the test for what was found.
 func (a *auditor) verdict(t *testing.T) {
 	t.Helper()
+	if a.watching {
+		a.look(t.Context())
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	require.Empty(t, a.faults)

@@ -91,7 +91,7 @@ type soak struct {
 
 // TestSoak runs three relays through faults that the seed chooses, under load all the time, and accounts for everything
 // at the end: nothing lost, no ghosts, no more duplicates than the faults explain where the broker itself did not fail,
-// no commit that was not safe (on the embedded broker), and full recovery without a restart.
+// no commit that was not safe, and full recovery without a restart.
 //
 //	RELAY_TEST_SOAK=4h RELAY_TEST_SEED=17 go test -tags faults -timeout 5h -run TestSoak ./cmd/relay
 func TestSoak(t *testing.T) {
@@ -102,11 +102,7 @@ func TestSoak(t *testing.T) {
 		require.NoError(t, err, "RELAY_TEST_SOAK")
 	}
 	s := &soak{t: t, o: newOracle()}
-	if os.Getenv("RELAY_TEST_KAFKA") != "" {
-		s.f = newFleet(t, time.Second, 5*time.Second)
-	} else {
-		s.f, s.cluster = newSafeFleet(t, time.Second, 5*time.Second)
-	}
+	s.f, s.cluster = newAuditedFleet(t, time.Second, 5*time.Second)
 	s.f.timeout = 3 * time.Second
 	receiver := s.o.receiver(t, behaviour{fail: 0.05, hang: 0.001, hangs: 5 * time.Second})
 	for i := range soakRelays {
@@ -119,10 +115,7 @@ func TestSoak(t *testing.T) {
 	for uid := range s.l.names {
 		s.uids = append(s.uids, uid)
 	}
-	var a *auditor
-	if s.cluster != nil {
-		a = audit(t, s.f, s.cluster, s.l)
-	}
+	a := audit(t, s.f, s.cluster, s.l)
 	s.l.publish(0, soakWebhooks)
 	s.l.awaitDelivered(t, soakWebhooks*soakWebhooks/soakTypes)
 	idle := s.relays[1].idleGoroutines(t)
@@ -157,9 +150,7 @@ func TestSoak(t *testing.T) {
 	publishing.Wait()
 	s.l.recovered(t, sent, sent+200, idle, s.relays...)
 	v := s.l.settle(t, sent+200)
-	if a != nil {
-		a.verdict(t)
-	}
+	a.verdict(t)
 	t.Logf("seed %d, %d steps in %s: %d events, %d pairs: %d delivered, %d diverted, %d attempts, %d duplicates (%d allowed, %d beyond)", testSeed, len(steps),
 		time.Since(began).Round(time.Second), sent+200, v.owed, v.delivered, v.diverted, v.attempts, v.duplicates, v.entitled, v.beyond)
 }
