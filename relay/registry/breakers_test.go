@@ -128,11 +128,11 @@ func TestDecodeRecord_BadBreakers(t *testing.T) {
 		"no endpoint":             {"breaker/t/x", `{"endpoint":"x","tenant":"t","state":"open"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := decodeRecord(nil, c.key, []byte(`{"v":1,"kind":"breaker","resource":`+c.resource+`}`))
+			_, err := decodeRecord(nil, c.key, `{"v":1,"kind":"breaker","resource":`+c.resource+`}`)
 			require.ErrorIs(t, err, ErrBadRecord)
 		})
 	}
-	res, err := decodeRecord(nil, "breaker/t/w:1:a%2Fb", []byte(`{"v":1,"kind":"breaker","resource":{"endpoint":"w:1:a/b","tenant":"t","state":"closed"}}`))
+	res, err := decodeRecord(nil, "breaker/t/w:1:a%2Fb", `{"v":1,"kind":"breaker","resource":{"endpoint":"w:1:a/b","tenant":"t","state":"closed"}}`)
 	require.NoError(t, err)
 	require.Equal(t, catalog.BreakerClosed, res.breaker.State)
 }

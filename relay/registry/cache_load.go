@@ -176,7 +176,7 @@ func decodeCopy(keys *Keyring, fields map[string]string) ([]change, error) {
 	inParallel(len(names), func(i int) {
 		key := strings.TrimPrefix(names[i], quarantinePrefix)
 		steps[i].key = key
-		value := []byte(fields[names[i]])
+		value := fields[names[i]]
 		steps[i].resource, steps[i].err = decodeRecord(keys, key, value)
 		steps[i].stale = keys.isStale(value)
 	})

@@ -201,7 +201,7 @@ func (f *filler) kindOf(rec *kgo.Record, keyText string) opKind {
 		return ""
 	}
 	if _, suspect := f.suspects[keyText]; suspect {
-		if _, err := decodeRecord(f.c.r.ring(), keyText, rec.Value); err != nil {
+		if _, err := decodeRecord(f.c.r.ring(), keyText, string(rec.Value)); err != nil {
 			return opQuarantine
 		}
 	}

@@ -94,7 +94,7 @@ func TestRegistry_KeyPairOfAnotherMasterKeyIsNotReplaced(t *testing.T) {
 	require.NoError(t, err)
 	value, err := encodeRecord(b.keys, keyPairKey(pair), pair)
 	require.NoError(t, err)
-	_, err = decodeRecord(r.opts.Keys, keyPairKey(pair).String(), value)
+	_, err = decodeRecord(r.opts.Keys, keyPairKey(pair).String(), string(value))
 	var missing *MissingKeyError
 	require.ErrorAs(t, err, &missing)
 	r.snapshot.hold(keyPairKey(pair).String(), quarantine{err: err, missingKey: missing.KeyID})
@@ -111,7 +111,7 @@ func TestRecord_KeyPair(t *testing.T) {
 	require.NotContains(t, string(value), pemPrivate, "the private key is sealed")
 	require.Contains(t, string(value), pemPublic, "the public key can be read")
 
-	res, err := decodeRecord(ring, keyPairKey(pair).String(), value)
+	res, err := decodeRecord(ring, keyPairKey(pair).String(), string(value))
 	require.NoError(t, err)
 	require.True(t, pair.private.Equal(res.keyPair.private))
 
@@ -130,7 +130,7 @@ func TestRecord_KeyPair(t *testing.T) {
 		damage(&damaged)
 		value, err := encodeRecord(ring, keyPairKey(&damaged), &damaged)
 		require.NoError(t, err)
-		_, err = decodeRecord(ring, keyPairKey(&damaged).String(), value)
+		_, err = decodeRecord(ring, keyPairKey(&damaged).String(), string(value))
 		require.ErrorIs(t, err, ErrBadRecord, name)
 		require.NotContains(t, err.Error(), "canary")
 	}

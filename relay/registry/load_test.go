@@ -28,9 +28,9 @@ func typicalWebhook(i int) *catalog.Webhook {
 
 func BenchmarkDecodeRecord(b *testing.B) {
 	ring, w := testKeyring(b), typicalWebhook(1)
-	value, err := encodeRecord(ring, webhookKey(w), w)
+	encoded, err := encodeRecord(ring, webhookKey(w), w)
 	require.NoError(b, err)
-	key := webhookKey(w).String()
+	key, value := webhookKey(w).String(), string(encoded)
 	b.SetBytes(int64(len(value)))
 	b.ReportAllocs()
 	for b.Loop() {

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -135,7 +136,7 @@ func marshal(v any) ([]byte, error) {
 
 // decodeRecord reads one record; an empty value is a tombstone. It is pure: what becomes of a record that does not
 // decode is up to the caller. Errors are a *MissingKeyError, or match ErrBadRecord or ErrSealed.
-func decodeRecord(keys *Keyring, keyText string, value []byte) (resource, error) {
+func decodeRecord(keys *Keyring, keyText, value string) (resource, error) {
 	key, err := parseRecordKey(keyText)
 	if err != nil {
 		return resource{}, err
@@ -189,7 +190,7 @@ func decodeRecord(keys *Keyring, keyText string, value []byte) (resource, error)
 	return res, nil
 }
 
-func decodeContent(keys *Keyring, key recordKey, value []byte, content any) error {
+func decodeContent(keys *Keyring, key recordKey, value string, content any) error {
 	s, err := openEnvelope(value)
 	if err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrBadRecord, key, err)
@@ -216,12 +217,12 @@ func decodeContent(keys *Keyring, key recordKey, value []byte, content any) erro
 
 // openEnvelope reads the outer members of a value in one pass. A start opens a hundred thousand, and encoding/json
 // would go over the resource twice more; what is inside the members is validated when it is decoded.
-func openEnvelope(value []byte) (stored, error) {
+func openEnvelope(value string) (stored, error) {
 	var (
 		s   stored
 		err error
 	)
-	gjson.ParseBytes(value).ForEach(func(name, member gjson.Result) bool {
+	gjson.Parse(value).ForEach(func(name, member gjson.Result) bool {
 		switch name.Str {
 		case "v":
 			s.Version = int(member.Int())
@@ -230,11 +231,26 @@ func openEnvelope(value []byte) (stored, error) {
 		case "resource":
 			s.Resource = json.RawMessage(member.Raw)
 		case "sealed":
-			err = json.Unmarshal([]byte(member.Raw), &s.Sealed)
+			s.Sealed, err = readSealed(member)
 		}
 		return err == nil
 	})
 	return s, err
+}
+
+// readSealed reads the envelope of the secrets. What it is made of proves itself when it is opened.
+func readSealed(member gjson.Result) (*sealed, error) {
+	if member.Type == gjson.Null {
+		return nil, nil
+	}
+	s := &sealed{KeyID: member.Get("kek").Str, Check: member.Get("check").Str}
+	var errs [2]error
+	s.Key, errs[0] = base64.StdEncoding.DecodeString(member.Get("key").Str)
+	s.Box, errs[1] = base64.StdEncoding.DecodeString(member.Get("box").Str)
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, fmt.Errorf("sealed: %w", err)
+	}
+	return s, nil
 }
 
 // restoreSecrets puts the plaintexts back. A placeholder without a plaintext is an error: requests must never be

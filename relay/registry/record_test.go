@@ -45,7 +45,7 @@ func TestRecord_RoundTrip(t *testing.T) {
 	require.NotContains(t, string(value), "hunter", "no secret is readable")
 	require.Contains(t, string(value), `"html":"<b>&</b>"`, "JSON is kept as it came")
 
-	res, err := decodeRecord(ring, webhookKey(w).String(), value)
+	res, err := decodeRecord(ring, webhookKey(w).String(), string(value))
 	require.NoError(t, err)
 	require.Equal(t, w, res.webhook)
 }
@@ -81,7 +81,7 @@ func TestDecodeRecord_Refuses(t *testing.T) {
 		"sealed for another record":  {"webhook/default/wh_2", strings.ReplaceAll(string(good), "wh_1", "wh_2"), ErrSealed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := decodeRecord(ring, tc.key, []byte(tc.value))
+			_, err := decodeRecord(ring, tc.key, tc.value)
 			require.ErrorIs(t, err, tc.err)
 		})
 	}
@@ -89,12 +89,12 @@ func TestDecodeRecord_Refuses(t *testing.T) {
 
 func TestDecodeRecord_IgnoresWhatItDoesNotKnow(t *testing.T) {
 	ring := testKeyring(t)
-	res, err := decodeRecord(ring, "webhook/a/b/wh_1", []byte(
-		`{"v":1,"kind":"webhook","later":1,"resource":{"uid":"wh_1","tenant":"a/b","id":"x","later":{"x":1},"retry":"none"}}`))
+	res, err := decodeRecord(ring, "webhook/a/b/wh_1",
+		`{"v":1,"kind":"webhook","later":1,"resource":{"uid":"wh_1","tenant":"a/b","id":"x","later":{"x":1},"retry":"none"}}`)
 	require.NoError(t, err)
 	require.Equal(t, "a/b", res.webhook.Tenant, "a tenant may hold a slash")
 
-	res, err = decodeRecord(ring, "apikey/default/k1", []byte("anything"))
+	res, err = decodeRecord(ring, "apikey/default/k1", "anything")
 	require.NoError(t, err)
 	require.Equal(t, resource{key: recordKey{kind: "apikey", tenant: "default", uid: "k1"}}, res)
 }
@@ -109,7 +109,7 @@ func FuzzDecodeRecord(f *testing.F) {
 	f.Add("barrier//x", []byte(nil))
 	f.Add("//", []byte("{}"))
 	f.Fuzz(func(t *testing.T, key string, value []byte) {
-		res, err := decodeRecord(ring, key, value)
+		res, err := decodeRecord(ring, key, string(value))
 		if err != nil {
 			return
 		}
@@ -121,7 +121,7 @@ func FuzzDecodeRecord(f *testing.F) {
 		if res.webhook != nil {
 			again, err := encodeRecord(ring, res.key, res.webhook)
 			require.NoError(t, err)
-			_, err = decodeRecord(ring, key, again)
+			_, err = decodeRecord(ring, key, string(again))
 			require.NoError(t, err)
 		}
 	})

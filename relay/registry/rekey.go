@@ -113,7 +113,7 @@ func (r *Registry) census(ctx context.Context) error {
 				continue
 			}
 			key := string(rec.Key)
-			if ring.isStale(rec.Value) {
+			if ring.isStale(string(rec.Value)) {
 				found[key] = rec.Offset
 			} else {
 				delete(found, key)

@@ -255,16 +255,16 @@ func TestKeyring_RewrapValueChangesNothingButTheEnvelope(t *testing.T) {
 	require.NoError(t, err)
 	// A later version adds members around what this one knows.
 	value = bytes.Replace(value, []byte(`{"v":1,`), []byte(`{"later":{"sealed":1},"v":1,`), 1)
-	require.True(t, both.isStale(value))
-	require.True(t, now.isStale(value))
-	require.False(t, was.isStale(value))
+	require.True(t, both.isStale(string(value)))
+	require.True(t, now.isStale(string(value)))
+	require.False(t, was.isStale(string(value)))
 
 	wrapped, err := both.rewrapValue(key.String(), value)
 	require.NoError(t, err)
-	require.False(t, now.isStale(wrapped))
+	require.False(t, now.isStale(string(wrapped)))
 	prefix, _, _ := bytes.Cut(value, []byte(`"sealed":{`))
 	require.True(t, bytes.HasPrefix(wrapped, prefix))
-	res, err := decodeRecord(now, key.String(), wrapped)
+	res, err := decodeRecord(now, key.String(), string(wrapped))
 	require.NoError(t, err)
 	require.Equal(t, "secret of a", res.webhook.Signing.Secrets[0].Value.Reveal())
 
@@ -323,7 +323,7 @@ func BenchmarkIsStale(b *testing.B) {
 	require.NoError(b, err)
 	b.ReportAllocs()
 	for b.Loop() {
-		if ring.isStale(value) {
+		if ring.isStale(string(value)) {
 			b.Fatal("stale")
 		}
 	}
@@ -344,10 +344,10 @@ func FuzzRewrapValue(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, value []byte) {
-		stale := both.isStale(value)
+		stale := both.isStale(string(value))
 		wrapped, err := both.rewrapValue(key.String(), value)
 		if err == nil && stale {
-			require.False(t, both.isStale(wrapped))
+			require.False(t, both.isStale(string(wrapped)))
 		}
 	})
 }

@@ -85,10 +85,8 @@ func (s *staleRecords) count() (int, bool) {
 
 // isStale reports whether a record's value is sealed with another master key than the current one. It looks at the
 // envelope alone, so that it also knows about kinds that this version does not, and about damaged resources.
-func (k *Keyring) isStale(value []byte) bool {
-	if len(value) == 0 {
-		return false
-	}
-	names := gjson.GetManyBytes(value, "sealed.kek", "sealed.check")
-	return names[0].Exists() && (names[0].Str != k.current().id || names[1].Str != k.current().check)
+func (k *Keyring) isStale(value string) bool {
+	envelope := gjson.Get(value, "sealed")
+	id := envelope.Get("kek")
+	return id.Exists() && (id.Str != k.current().id || envelope.Get("check").Str != k.current().check)
 }

@@ -229,8 +229,9 @@ func decodeBatch(keys *Keyring, records []*kgo.Record) []decoded {
 	out := make([]decoded, len(records))
 	inParallel(len(records), func(i int) {
 		if rec := records[i]; !rec.Attrs.IsControl() {
-			out[i].resource, out[i].err = decodeRecord(keys, string(rec.Key), rec.Value)
-			out[i].stale = keys.isStale(rec.Value)
+			value := string(rec.Value)
+			out[i].resource, out[i].err = decodeRecord(keys, string(rec.Key), value)
+			out[i].stale = keys.isStale(value)
 		}
 	})
 	return out
