@@ -2,11 +2,12 @@ package catalog
 
 import (
 	"slices"
+	"strings"
 	"unique"
 )
 
-// Intern lets the webhook share what many of them say alike: a registry holds them by the hundred thousand. It changes
-// no value. Whoever changes the webhook afterwards changes a Clone, which shares no list.
+// Intern lets the webhook share what many of them say alike, and takes few objects for what is its own: a registry holds
+// them by the hundred thousand. It changes no value. Whoever changes the webhook afterwards changes a Clone, which shares no list.
 func (w *Webhook) Intern() {
 	w.Tenant = interned(w.Tenant)
 	w.Platform = interned(w.Platform)
@@ -28,6 +29,26 @@ func (w *Webhook) Intern() {
 	}
 	for i := range w.Signing.Secrets {
 		w.Signing.Secrets[i].Encoding = interned(w.Signing.Secrets[i].Encoding)
+	}
+	pack(&w.ID, &w.UID, &w.URL, &w.DisplayName, &w.Description, &w.Fingerprint, &w.Request)
+}
+
+// pack lets texts share one allocation. Each of its own is rounded up to a size class, and is visited by the garbage
+// collector by itself.
+func pack(texts ...*string) {
+	size := 0
+	for _, text := range texts {
+		size += len(*text)
+	}
+	var all strings.Builder
+	all.Grow(size)
+	for _, text := range texts {
+		all.WriteString(*text)
+	}
+	rest := all.String()
+	for _, text := range texts {
+		n := len(*text)
+		*text, rest = rest[:n], rest[n:]
 	}
 }
 

@@ -43,7 +43,6 @@ type Subscription struct {
 
 	filtered bool                           // it has a filter, which compiles
 	filter   atomic.Pointer[catalog.Filter] // nil: not compiled yet
-	patterns []catalog.Pattern
 }
 
 // wanted is the compiled filter.
@@ -67,14 +66,19 @@ func NewIndex() *Index {
 // Put adds a webhook or replaces its former version. known is the registry offset after its record. An error means
 // that the webhook cannot be compiled; the former version stays.
 func (x *Index) Put(w *catalog.Webhook, known int64) error {
-	sub, err := compile(w, known)
+	filter, err := catalog.CompileFilter(w.Filter)
 	if err != nil {
 		return fmt.Errorf("webhook %s: %w", w.UID, err)
 	}
+	patterns, err := patternsOf(w)
+	if err != nil {
+		return fmt.Errorf("webhook %s: %w", w.UID, err)
+	}
+	sub := &Subscription{Webhook: w, Known: known, filtered: filter != nil}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.remove(w.UID)
-	if !w.Enabled || len(sub.patterns) == 0 {
+	if !w.Enabled || len(patterns) == 0 {
 		return nil
 	}
 	x.byUID[w.UID] = sub
@@ -83,7 +87,7 @@ func (x *Index) Put(w *catalog.Webhook, known int64) error {
 		t = &tenantIndex{exact: map[string][]*Subscription{}, prefix: map[string][]*Subscription{}}
 		x.tenants[w.Tenant] = t
 	}
-	for _, p := range sub.patterns {
+	for _, p := range patterns {
 		t.edit(p, func(list []*Subscription) []*Subscription {
 			// Appending may write behind the end of a list that candidates hold, which they cannot see; nobody
 			// appends to a former list again. Copying would make the registration of n webhooks cost n².
@@ -107,7 +111,11 @@ func (x *Index) remove(uid string) {
 	}
 	delete(x.byUID, uid)
 	t := x.tenants[old.Webhook.Tenant]
-	for _, p := range old.patterns {
+	patterns, err := patternsOf(old.Webhook) // not kept: they are as large as the rest of a subscription
+	if err != nil {
+		panic("match: patterns that were put: " + err.Error())
+	}
+	for _, p := range patterns {
 		t.edit(p, func(list []*Subscription) []*Subscription {
 			return slices.DeleteFunc(slices.Clone(list), func(s *Subscription) bool { return s == old })
 		})
@@ -134,21 +142,16 @@ func (t *tenantIndex) edit(p catalog.Pattern, change func([]*Subscription) []*Su
 	}
 }
 
-func compile(w *catalog.Webhook, known int64) (*Subscription, error) {
-	filter, err := catalog.CompileFilter(w.Filter)
-	if err != nil {
-		return nil, err
-	}
-	sub := &Subscription{Webhook: w, Known: known, filtered: filter != nil}
-	for _, text := range w.Events {
-		p, err := catalog.ParsePattern(text)
-		if err != nil {
+// patternsOf are the webhook's patterns under which it is listed.
+func patternsOf(w *catalog.Webhook) ([]catalog.Pattern, error) {
+	patterns := make([]catalog.Pattern, len(w.Events))
+	for i, text := range w.Events {
+		var err error
+		if patterns[i], err = catalog.ParsePattern(text); err != nil {
 			return nil, err
 		}
-		sub.patterns = append(sub.patterns, p)
 	}
-	sub.patterns = reduce(sub.patterns)
-	return sub, nil
+	return reduce(patterns), nil
 }
 
 // reduce drops patterns that another one of the same webhook covers, so that an event finds the webhook once.
