@@ -3,6 +3,7 @@ package deliver
 import (
 	"context"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +25,7 @@ type AttemptLog struct {
 	buffer  int64
 	pending atomic.Int64
 	shed    prometheus.Counter
+	records sync.Pool // of *attemptRecord that the client is done with
 }
 
 // attemptBuffer bounds the attempt records that wait to be written: about 1.5 KiB each, 15 MiB in all.
@@ -34,6 +36,11 @@ func NewAttemptLog(client *kgo.Client, journal *relay.Journal, topic string, reg
 	a := &AttemptLog{client: client, journal: journal, topic: topic, buffer: attemptBuffer,
 		shed: prometheus.NewCounter(prometheus.CounterOpts{Name: "relay_attempts_shed_total", Help: "Attempt records that were not written because the producer fell behind."})}
 	reg.MustRegister(a.shed)
+	a.records.New = func() any {
+		r := new(attemptRecord)
+		r.done = func(_ *kgo.Record, err error) { a.written(r, err) }
+		return r
+	}
 	return a
 }
 
@@ -46,13 +53,24 @@ func attempted(d *relay.Delivery, attempt int, at time.Time, res outbound.Result
 	}
 }
 
-// recordBytes holds the JSON of an attempt that was answered without a body.
-const recordBytes = 512
+// attemptRecord is a record with the buffers of its key and value, and what is called when the client is done with it. At
+// full speed it would be a quarter of the garbage.
+type attemptRecord struct {
+	record     kgo.Record
+	key, value []byte
+	done       func(*kgo.Record, error)
+}
 
-func (a *AttemptLog) record(d *relay.Delivery, attempt int, res outbound.Result, next Next) *kgo.Record {
+// maxPooledRecord: the buffer of a larger record, one with a response, is not kept.
+const maxPooledRecord = 1 << 10
+
+// fill makes r the record of an attempt.
+func (r *attemptRecord) fill(topic string, d *relay.Delivery, attempt int, res outbound.Result, next Next) *kgo.Record {
 	made := attempted(d, attempt, time.Now(), res, next)
 	made.Response = strings.ToValidUTF8(string(res.Body), "\uFFFD")
-	return &kgo.Record{Topic: a.topic, Key: []byte(d.UID), Value: made.AppendJSON(make([]byte, 0, recordBytes+len(made.Response)))}
+	r.key, r.value = append(r.key[:0], d.UID...), made.AppendJSON(r.value[:0])
+	r.record = kgo.Record{Topic: topic, Key: r.key, Value: r.value}
+	return &r.record
 }
 
 // Write records an attempt that was just made and not yet counted in d.
@@ -62,17 +80,24 @@ func (a *AttemptLog) Write(d *relay.Delivery, res outbound.Result, next Next) {
 		a.shed.Inc()
 		return
 	}
+	r := a.records.Get().(*attemptRecord)
 	// Its own context: a record that waits to be written outlives the attempt.
-	a.client.TryProduce(context.Background(), a.record(d, d.Attempts+1, res, next), func(_ *kgo.Record, err error) {
-		a.pending.Add(-1)
-		if err != nil {
-			a.shed.Inc()
-		}
-	})
+	a.client.TryProduce(context.Background(), r.fill(a.topic, d, d.Attempts+1, res, next), r.done)
+}
+
+// written lets go of a record that the client has written or given up.
+func (a *AttemptLog) written(r *attemptRecord, err error) {
+	a.pending.Add(-1)
+	if err != nil {
+		a.shed.Inc()
+	}
+	if cap(r.value) <= maxPooledRecord {
+		a.records.Put(r)
+	}
 }
 
 // WriteDropped records a delivery that is dropped by its webhook's failure handling; acked is called when the
 // record is durable.
 func (a *AttemptLog) WriteDropped(d *relay.Delivery, res outbound.Result, next Next, acked func()) {
-	a.journal.Write(a.record(d, d.Attempts, res, next), acked)
+	a.journal.Write(new(attemptRecord).fill(a.topic, d, d.Attempts, res, next), acked)
 }
