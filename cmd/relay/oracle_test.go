@@ -46,6 +46,7 @@ type oracle struct {
 	onReceipt func(n int)
 
 	hung   atomic.Pointer[chan struct{}] // while set, receivers answer nothing until it is closed
+	well   atomic.Bool                   // receivers neither fail nor hang any more
 	served atomic.Bool                   // what hung is then answered as any other; false: with a 503
 }
 
@@ -115,6 +116,9 @@ func (o *oracle) receiver(t *testing.T, b behaviour) *httptest.Server {
 		}
 		webhook := strings.TrimPrefix(r.URL.Path, "/hook/")
 		roll := roll(r.Header)
+		if o.well.Load() {
+			roll = 1
+		}
 		ok := roll >= b.fail+b.hang
 		o.receipt(webhook, r.Header, body, ok)
 		switch {
