@@ -27,7 +27,7 @@ type benchCmd struct {
 	Diverted   int           `default:"1000000" placeholder:"N" help:"Diverted events to list (${default})."`
 	JSON       bool          `name:"json" help:"Print the outcome as JSON."`
 	Profile    string        `placeholder:"DIR" help:"Leave CPU and allocation profiles of the relay and the bare loop in this directory."`
-	Limit      time.Duration `default:"30m" help:"End after this time, whatever is missing (${default})."`
+	Limit      time.Duration `default:"1h" help:"End after this time, whatever is missing (${default})."`
 }
 
 // check implements checker.

@@ -31,7 +31,7 @@ type Options struct {
 	JSON bool
 	// Profile is a directory for CPU and allocation profiles of the relay and the bare loop; empty takes none.
 	Profile string
-	// Limit of the whole run. Default 30 min.
+	// Limit of the whole run. Default 1 h.
 	Limit time.Duration
 
 	// Command makes the command that plays a role in a process of its own (see Play): args are the role and what
@@ -49,7 +49,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.Duration, 8*time.Second)
 	setDefault(&o.Webhooks, 100_000)
 	setDefault(&o.Diverted, 1_000_000)
-	setDefault(&o.Limit, 30*time.Minute)
+	setDefault(&o.Limit, time.Hour)
 	return o
 }
 
@@ -87,7 +87,7 @@ func Run(ctx context.Context, o Options) error {
 		outcome, err := play(ctx, o, sc, say)
 		say.clear()
 		if err != nil {
-			return fmt.Errorf("%s: %w", sc.name, err)
+			return errors.Join(fmt.Errorf("%s: %w", sc.name, err), report.end()) // what was measured is kept
 		}
 		lost += outcome.lost()
 		if err := report.add(outcome); err != nil {
