@@ -14,11 +14,8 @@ import (
 	"eventrelay/cmd/relay/bench"
 )
 
-// withBenchProcesses lets the test binary play the roles of a benchmark.
-func withBenchProcesses(t *testing.T) {
-	t.Helper()
-	was := benchProcess
-	t.Cleanup(func() { benchProcess = was })
+// The test binary plays the roles of a benchmark: from the start, as tests that run at the same time share it.
+func init() {
 	benchProcess = func(_ string, args []string) *exec.Cmd {
 		cmd := exec.Command(os.Args[0]) //nolint:gosec // the test binary itself
 		cmd.Env = append(ownEnv(), "TEST_RUN_RELAY="+strings.Join(args, "\n"))
@@ -28,7 +25,6 @@ func withBenchProcesses(t *testing.T) {
 
 // The whole of it, small: real processes, the bare loop and the relay, and nothing lost.
 func TestBench(t *testing.T) {
-	withBenchProcesses(t)
 	t.Setenv("TMPDIR", t.TempDir())
 	profiles := filepath.Join(t.TempDir(), "profiles")
 
@@ -69,7 +65,6 @@ func TestBench(t *testing.T) {
 
 func TestBench_Table(t *testing.T) {
 	t.Parallel()
-	withBenchProcesses(t)
 	code, stdout, stderr := runWith(t, "bench", "fail", "--rounds", "1", "--events", "2000", "--webhooks", "50")
 	require.Equal(t, exitOK, code, "%s", stderr)
 	require.Contains(t, stdout, "fail: every fifth request answered 500 is retried")
@@ -81,7 +76,6 @@ func TestBench_Table(t *testing.T) {
 // Every kind of call is made and succeeds, and what is listed is all there is.
 func TestBench_API(t *testing.T) {
 	t.Parallel()
-	withBenchProcesses(t)
 	code, stdout, stderr := runWith(t, "bench", "api", "--json", "--webhooks", "20", "--diverted", "1000")
 	require.Equal(t, exitOK, code, "%s", stderr)
 	var report struct {
