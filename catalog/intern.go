@@ -7,7 +7,8 @@ import (
 )
 
 // Intern lets the webhook share what many of them say alike, and takes few objects for what is its own: a registry holds
-// them by the hundred thousand. It changes no value. Whoever changes the webhook afterwards changes a Clone, which shares no list.
+// them by the hundred thousand. It changes no value. Whoever changes the webhook afterwards changes a Clone, which shares
+// no list.
 func (w *Webhook) Intern() {
 	w.Tenant = interned(w.Tenant)
 	w.Platform = interned(w.Platform)
@@ -33,8 +34,8 @@ func (w *Webhook) Intern() {
 	pack(&w.ID, &w.UID, &w.URL, &w.DisplayName, &w.Description, &w.Fingerprint, &w.Request)
 }
 
-// pack lets texts share one allocation. Each of its own is rounded up to a size class, and is visited by the garbage
-// collector by itself.
+// pack lets texts share one allocation: one for each is rounded up to a size class, and visited by the garbage collector
+// by itself.
 func pack(texts ...*string) {
 	size := 0
 	for _, text := range texts {

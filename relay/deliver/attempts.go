@@ -81,7 +81,7 @@ func (a *AttemptLog) Write(d *relay.Delivery, res outbound.Result, next Next) {
 		return
 	}
 	r := a.records.Get().(*attemptRecord)
-	// Its own context: a record that waits to be written outlives the attempt.
+	// No context of the attempt: a record that waits to be written outlives it, and ends with the client.
 	a.client.TryProduce(context.Background(), r.fill(a.topic, d, d.Attempts+1, res, next), r.done)
 }
 

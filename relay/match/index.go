@@ -10,6 +10,7 @@
 package match
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -111,10 +112,8 @@ func (x *Index) remove(uid string) {
 	}
 	delete(x.byUID, uid)
 	t := x.tenants[old.Webhook.Tenant]
-	patterns, err := patternsOf(old.Webhook) // not kept: they are as large as the rest of a subscription
-	if err != nil {
-		panic("match: patterns that were put: " + err.Error())
-	}
+	// Not kept, as they are as large as the rest of a subscription. What is no pattern is in no list.
+	patterns, _ := patternsOf(old.Webhook)
 	for _, p := range patterns {
 		t.edit(p, func(list []*Subscription) []*Subscription {
 			return slices.DeleteFunc(slices.Clone(list), func(s *Subscription) bool { return s == old })
@@ -142,16 +141,19 @@ func (t *tenantIndex) edit(p catalog.Pattern, change func([]*Subscription) []*Su
 	}
 }
 
-// patternsOf are the webhook's patterns under which it is listed.
+// patternsOf are the webhook's patterns under which it is listed, and an error that names what is none.
 func patternsOf(w *catalog.Webhook) ([]catalog.Pattern, error) {
-	patterns := make([]catalog.Pattern, len(w.Events))
-	for i, text := range w.Events {
-		var err error
-		if patterns[i], err = catalog.ParsePattern(text); err != nil {
-			return nil, err
+	patterns := make([]catalog.Pattern, 0, len(w.Events))
+	var invalid error
+	for _, text := range w.Events {
+		p, err := catalog.ParsePattern(text)
+		if err != nil {
+			invalid = errors.Join(invalid, err)
+			continue
 		}
+		patterns = append(patterns, p)
 	}
-	return reduce(patterns), nil
+	return reduce(patterns), invalid
 }
 
 // reduce drops patterns that another one of the same webhook covers, so that an event finds the webhook once.

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -231,26 +230,11 @@ func openEnvelope(value string) (stored, error) {
 		case "resource":
 			s.Resource = json.RawMessage(member.Raw)
 		case "sealed":
-			s.Sealed, err = readSealed(member)
+			err = json.Unmarshal([]byte(member.Raw), &s.Sealed)
 		}
 		return err == nil
 	})
 	return s, err
-}
-
-// readSealed reads the envelope of the secrets. What it is made of proves itself when it is opened.
-func readSealed(member gjson.Result) (*sealed, error) {
-	if member.Type == gjson.Null {
-		return nil, nil
-	}
-	s := &sealed{KeyID: member.Get("kek").Str, Check: member.Get("check").Str}
-	var errs [2]error
-	s.Key, errs[0] = base64.StdEncoding.DecodeString(member.Get("key").Str)
-	s.Box, errs[1] = base64.StdEncoding.DecodeString(member.Get("box").Str)
-	if err := errors.Join(errs[:]...); err != nil {
-		return nil, fmt.Errorf("sealed: %w", err)
-	}
-	return s, nil
 }
 
 // restoreSecrets puts the plaintexts back. A placeholder without a plaintext is an error: requests must never be

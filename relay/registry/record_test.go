@@ -78,6 +78,8 @@ func TestDecodeRecord_Refuses(t *testing.T) {
 		"value of another uid":       {"webhook/default/wh_2", `{"v":1,"kind":"webhook","resource":{"uid":"wh_1","tenant":"default"}}`, ErrBadRecord},
 		"value of another tenant":    {"webhook/other/wh_1", `{"v":1,"kind":"webhook","resource":{"uid":"wh_1","tenant":"default"}}`, ErrBadRecord},
 		"placeholder without secret": {key, `{"v":1,"kind":"webhook","resource":{"uid":"wh_1","tenant":"default","auth":{"token":"redacted"}}}`, ErrBadRecord},
+		"envelope of a wrong type":   {key, `{"v":1,"kind":"webhook","resource":{"uid":"wh_1","tenant":"default"},"sealed":5}`, ErrBadRecord},
+		"master key of a wrong type": {key, `{"v":1,"kind":"webhook","resource":{"uid":"wh_1","tenant":"default"},"sealed":{"kek":5}}`, ErrBadRecord},
 		"sealed for another record":  {"webhook/default/wh_2", strings.ReplaceAll(string(good), "wh_1", "wh_2"), ErrSealed},
 	} {
 		t.Run(name, func(t *testing.T) {
